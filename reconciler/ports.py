@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
+from reconciler.model.plan import Change
+from reconciler.model.source import Revision
 
 
 class FileKind(StrEnum):
@@ -33,3 +41,107 @@ class Files(Protocol):
 
     def executable(self, path: str) -> bool:
         """Say whether the file's executable bit is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something the engine did: `kind` container, network, volume or image; `action` die, start, health_status: healthy, …"""
+
+    kind: str
+    action: str
+    id: str
+    name: str
+    at: datetime
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was asked with Questions, in the shapes of ObservedState."""
+
+    images: Mapping[str, ObservedImage | None] = field(default_factory=dict)
+    contents: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    neighbours: tuple[Neighbour, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who may change this environment on this engine, until when (UTC)."""
+
+    holder: str
+    expires: datetime
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a container wrote. `stream` is stdout or stderr."""
+
+    instance: str
+    at: datetime | None
+    stream: str
+    text: str
+
+
+class Source(Protocol):
+    """Where revisions come from."""
+
+    def fetch(self) -> Revision:
+        """Return the newest revision; cheap when nothing moved.
+
+        Raises Unreachable (remote down, time-out, refused credentials), Refused (branch gone or empty: never "no files").
+        """
+
+    def files(self, revision: str) -> Files:
+        """Return the files of a revision, read from where it is stored, without a checkout."""
+
+    def revision(self, name: str) -> Revision:
+        """Resolve a commit id, a branch or `HEAD~1`. Raises UsageError for what does not exist."""
+
+    def between(self, old: str, new: str) -> tuple[Revision, ...]:
+        """Return the commits that lead from old (excluded) to new (included), newest first, at most 100."""
+
+    def keep(self, revision: str, name: str) -> None:
+        """Hold on to a revision under a name, whatever the remote does to its history."""
+
+    def changes(self, stop: threading.Event) -> Iterator[None]:
+        """Yield when something changed, for sources that can tell; end at once for those that cannot."""
+
+
+class Runtime(Protocol):
+    """The engine. Every method has a deadline and raises Unreachable past it; a write that ends so may have happened."""
+
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+        """Return what is ours: by owner label of the environment, or by Compose project for adopted ones.
+
+        Cheap when nothing moved (one sparse list; inspects only what changed); `thorough` inspects everything.
+        """
+
+    def answer(self, questions: Questions) -> Answers:
+        """Look up what a plan asks beyond the snapshot."""
+
+    def digests(self, references: Iterable[str]) -> Mapping[str, str]:
+        """Ask the image registry which digest each reference names now; what cannot be answered is left out."""
+
+    def do(self, change: Change) -> None:
+        """Make one change. Raises Conflict when the world moved, Unreachable, Refused with the engine's reason."""
+
+    def events(self, stop: threading.Event) -> Iterator[Event]:
+        """Yield events of ours until stopped. Raises Unreachable when the stream breaks: list again after it."""
+
+    def logs(self, instance: str, *, follow: bool = False, tail: int | None = None) -> Iterator[LogLine]:
+        """Yield what a container wrote, oldest first."""
+
+    def claim_lease(self, environment: str, holder: str, now: datetime, ttl_seconds: float) -> Lease:
+        """Take or renew the lease if it is free, expired or ours; return the lease in force, whoever holds it."""
+
+    def release_lease(self, environment: str, holder: str) -> None:
+        """Give the lease back, if it is ours."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""

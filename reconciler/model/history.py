@@ -1,0 +1,64 @@
+"""What earlier turns learned, as far as a plan may depend on it. Losing it is safe, not free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HashKey:
+    """The key of our spec labels: `id` is public (it stands in the label), `secret` never leaves the state directory."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A spec of a service that failed at a revision; not tried again until either changes, or `retry`."""
+
+    service: str
+    spec: str
+    revision: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Repairs of one thing: how many so far, when the last one was, when the next may be."""
+
+    attempts: int
+    last: datetime
+    next: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The planner's memory.
+
+    key          for spec labels
+    fresh        the state directory is new (or was lost): this turn deletes nothing
+    applied      id of the last revision applied whole, "" for none
+    manual       stack -> revision id that `apply STACK` released (sync: manual)
+    quarantine   by service id
+    heals        "stack/service/slot" (or another group key) -> back-off of self-healing
+    jobs         "stack/service" -> spec hashes of runs that succeeded
+    replaced     (service id, spec) -> how many replacements in a row, for the loop breaker
+    updated      service id -> when a slot of it was last replaced (update_config.delay)
+    asked        image reference -> when the image registry was last asked (pull_policy: always)
+    confirmed    ids of mass deletions that a person released
+    """
+
+    key: HashKey
+    fresh: bool = False
+    applied: str = ""
+    manual: Mapping[str, str] = field(default_factory=dict)
+    quarantine: Mapping[str, Quarantine] = field(default_factory=dict)
+    heals: Mapping[str, Backoff] = field(default_factory=dict)
+    jobs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    updated: Mapping[str, datetime] = field(default_factory=dict)
+    asked: Mapping[str, datetime] = field(default_factory=dict)

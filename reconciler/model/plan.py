@@ -1,0 +1,295 @@
+"""A plan is a value: what to do, why, in which order, and what must wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from reconciler.errors import Mark
+from reconciler.model.desired import Attachment, ContentFile, Hook, Network, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A container an action works on: by id when it was observed, by name when an earlier action of the plan makes it."""
+
+    name: str
+    id: str = ""
+
+    @property
+    def handle(self) -> str:
+        """What to tell the engine."""
+        return self.id or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNetwork:
+    network: Network
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNetwork:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNetwork:
+    """Attach a container; `endpoint` is the engine's EndpointSettings with every alias."""
+
+    target: Target
+    network: str
+    endpoint: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectNetwork:
+    target: Target
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    """Also how a finished job is remembered: an empty volume whose labels say so."""
+
+    name: str
+    payload: Mapping[str, Any]
+    labels: Mapping[str, str]
+    volume: Volume | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Pull a reference; `digest` pins what the plan saw ("sha256:…"), "" when the registry was not asked."""
+
+    reference: str
+    platform: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveImage:
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInstance:
+    """Create a container. `payload` is complete but for what only the engine knows (ids of networks and namespaces).
+
+    networks  every attachment, primary first, endpoint complete with aliases
+    inherits  id of the container whose anonymous volumes at `anonymous` it takes over, "" for none
+    """
+
+    name: str
+    service: str
+    slot: int
+    image: str
+    payload: Mapping[str, Any] = field(repr=False)
+    networks: tuple[Attachment, ...] = ()
+    platform: str = ""
+    inherits: str = ""
+    anonymous: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverFiles:
+    """Put files into a created, never started container. Doing it twice changes nothing."""
+
+    target: Target
+    files: tuple[ContentFile, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class StopInstance:
+    """Stop; `grace_seconds` None leaves it to the container's own stop time-out."""
+
+    target: Target
+    grace_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpauseInstance:
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveInstance:
+    """Remove a stopped container; `volumes` also removes its anonymous volumes."""
+
+    target: Target
+    volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameInstance:
+    target: Target
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateInstance:
+    """Change limits or the restart policy of a live container; `payload` is the engine's update body."""
+
+    target: Target
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    target: Target
+    hook: Hook
+
+
+Change = (
+    CreateNetwork
+    | RemoveNetwork
+    | ConnectNetwork
+    | DisconnectNetwork
+    | CreateVolume
+    | RemoveVolume
+    | PullImage
+    | RemoveImage
+    | CreateInstance
+    | DeliverFiles
+    | StartInstance
+    | StopInstance
+    | UnpauseInstance
+    | RemoveInstance
+    | RenameInstance
+    | UpdateInstance
+    | RunHook
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a field with its old and new value (already safe to show) and where the new one is written, or a bare fact.
+
+    `old` and `new` are "" for a fact; both "(changed)" where the value may not be shown.
+    """
+
+    text: str
+    old: str = ""
+    new: str = ""
+    source: Mark | None = None
+
+
+class Verb(StrEnum):
+    """What happens to a group, as the plan's first column shows it."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    HEAL = "heal"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What a person sees as one thing: a service, a network, a volume, with the reasons that everything in it shares.
+
+    key    "stack/service", "stack/network/KEY", "stack/volume/KEY", "images"
+    title  one line: "rolling 3 replicas, start-first (no writable mounts)"
+    """
+
+    key: str
+    stack: str
+    name: str
+    verb: Verb
+    title: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One call to one port, after everything in `needs` (ids of actions of the same plan).
+
+    `id` is stable: equal inputs make equal ids. `group` is a Group.key.
+    """
+
+    id: str
+    change: Change
+    group: str
+    reasons: tuple[Reason, ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the plan will do once a condition holds; `until` is when it has waited too long, None: never.
+
+    on       what it waits for, in words: "db is healthy", "delay of 10s", "image pull"
+    wake_at  when the condition may hold without any event (a delay, a back-off), None: an event will tell
+    """
+
+    group: str
+    what: str
+    on: str
+    wake_at: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Something wanted that a person must decide or repair first; the rest of the plan goes on."""
+
+    group: str
+    code: str
+    message: str
+    hint: str = ""
+    source: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A spec that did not work, to be remembered: (service id, spec hash) is not tried again at this revision."""
+
+    service: str
+    spec: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one turn decided.
+
+    actions    what to do now, in total order
+    waiting    what comes later, and what it waits for
+    drift      groups that differ from Git but are not healed (heal: detect), or are healed now
+    blocked    what a person must decide
+    failures   specs this turn found to have failed; the record keeps them as quarantine
+    notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
+    complete   False when a neighbour's silence held something back
+    """
+
+    environment: str
+    revision_id: str
+    revision_subject: str
+    observed_at: datetime
+    groups: tuple[Group, ...] = ()
+    actions: tuple[Action, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    drift: tuple[Group, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+    complete: bool = True
+    was: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do, now or later, and nothing held back."""
+        return not (self.actions or self.waiting or self.blocked or self.groups)
