@@ -1,0 +1,92 @@
+"""Does the YAML layer read what Compose reads, and refuse the rest with its place?"""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.errors import InvalidState, Mark
+from reconciler.load.node import marks, plain
+from reconciler.load.yaml import parse
+
+
+def only(text: str) -> object:
+    (node,) = parse(text.encode(), "compose.yaml")
+    return plain(node)
+
+
+def codes(text: str) -> list[str]:
+    with pytest.raises(InvalidState) as caught:
+        parse(text.encode(), "compose.yaml")
+    return [problem.code for problem in caught.value.problems]
+
+
+def test_every_value_knows_where_it_and_its_key_stand() -> None:
+    (node,) = parse(b"services:\n  web:\n    ports: [80, 81]\n", "a/compose.yaml")
+    places = {".".join(map(str, path)): (mark.line, mark.column) for path, mark in marks(node)}
+    assert places == {
+        "": (1, 1),
+        "services": (1, 1),
+        "services.web": (2, 3),
+        "services.web.ports": (3, 5),
+        "services.web.ports.0": (3, 13),
+        "services.web.ports.1": (3, 17),
+    }
+
+
+def test_columns_count_characters_and_not_bytes() -> None:
+    (node,) = parse("'ä': ß".encode(), "c.yaml")
+    assert isinstance(node.value, dict)
+    assert node.value["ä"].mark == Mark("c.yaml", 1, 6)
+
+
+def test_an_empty_file_has_no_document_and_a_marker_alone_has_an_empty_one() -> None:
+    assert parse(b"", "c.yaml") == parse(b"# only a comment\n", "c.yaml") == ()
+    assert only("---\n") is None
+
+
+def test_a_byte_order_mark_is_welcome() -> None:
+    assert plain(parse(b"\xef\xbb\xbfa: 1", "c.yaml")[0]) == {"a": 1}
+    assert parse(b"\xef\xbb\xbfa: 1", "c.yaml")[0].mark.column == 1
+
+
+def test_own_keys_win_over_merged_ones_and_earlier_sources_over_later() -> None:
+    text = "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz: {<<: [*x, *y], c: 3}\nw: {a: 9, <<: *x}\n"
+    result = only(text)
+    assert isinstance(result, dict)
+    assert result["z"] == {"a": 1, "b": 1, "c": 3}
+    assert result["w"] == {"a": 9, "b": 1}
+
+
+def test_a_merge_key_in_quotes_is_an_ordinary_key() -> None:
+    assert only("'<<': {a: 1}") == {"<<": {"a": 1}}
+
+
+def test_an_anchor_lives_on_in_the_next_document() -> None:
+    assert [plain(node) for node in parse(b"a: &x 1\n---\nb: *x\n", "c.yaml")] == [{"a": 1}, {"b": 1}]
+
+
+def test_an_aliased_value_keeps_its_own_place_under_the_key_that_uses_it() -> None:
+    (node,) = parse(b"a: &x 1\nb: *x\n", "c.yaml")
+    assert isinstance(node.value, dict)
+    assert (node.value["b"].mark.line, node.value["b"].where.line) == (1, 2)
+
+
+def test_reset_and_override_stay_on_the_node() -> None:
+    (node,) = parse(b"a: !reset [1]\nb: !override {c: 1}\nc: !override 3\n", "c.yaml")
+    assert isinstance(node.value, dict)
+    assert [(child.tag, plain(child)) for child in node.value.values()] == [
+        ("!reset", [1]),
+        ("!override", {"c": 1}),
+        ("!override", "3"),
+    ]
+
+
+def test_all_problems_come_in_one_run_even_before_broken_syntax() -> None:
+    assert codes("a: 1\na: 2\n1: x\nb: 2001-12-14\nc: !foo 1\nd: *no\n  e: [") == [
+        "R004",
+        "R020",
+        "R021",
+        "R005",
+        "R006",
+        "R003",
+    ]
