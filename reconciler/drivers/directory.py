@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,12 +82,11 @@ class DirectoryFiles:
 
     def _is_inside(self, path: str) -> bool:
         """Say whether every directory on the way is a real one, so that no link leads out of the root."""
-        if not path:
-            return True
-        if path.startswith("/"):
+        parts = path.split("/") if path else []
+        if any(part in ("", ".", "..", HIDDEN) for part in parts):
             return False
-        parent, _, name = path.rpartition("/")
-        return name not in ("", ".", "..", HIDDEN) and self.kind(parent) is FileKind.DIRECTORY
+        # From the root down, so that each step finds the one before it already seen, however deep the path is.
+        return all(self.kind(parent) is FileKind.DIRECTORY for parent in accumulate(["", *parts][:-1], _join))
 
     def _look(self, path: str) -> os.stat_result | None:
         # The root is what the operator named: a link there is theirs to make.
@@ -156,7 +156,7 @@ class DirectoryFiles:
     def _directory_digest(self, path: str) -> str:
         digest = hashlib.sha256()
         for name in self.children(path):
-            child = f"{path}/{name}" if path else name
+            child = _join(path, name)
             kind = self.kind(child)
             self._refuse_too_many()
             if kind:
@@ -224,6 +224,10 @@ class FolderSource:
 
 
 _LINK_HINT = "put the file itself there"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
 
 
 def _kind(mode: int) -> FileKind | None:

@@ -51,7 +51,9 @@ def root(tmp_path: Path) -> Path:
         ("run.sh/x", None),
         ("nul\0byte", None),
         ("missing", None),
+        ("stacks/" * 5000 + "x", None),
     ],
+    ids=lambda value: value[:20] if isinstance(value, str) else str(value),
 )
 def test_every_path_is_what_stands_there_and_nothing_leads_out(root: Path, path: str, kind: FileKind | None) -> None:
     assert DirectoryFiles(root).kind(path) == kind
