@@ -1,0 +1,34 @@
+# The few commands people need. Everything runs in the active virtual environment, else in .venv.
+BIN := $(or $(VIRTUAL_ENV),.venv)/bin
+
+.PHONY: help demo test lint schemas images clean
+
+help: ## Show these lines
+	@sed --quiet 's/^\([a-z]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
+
+demo: ## See a Git repository become running containers, change, drift and heal
+	@.ci/prepare --engine --images
+	@$(BIN)/reconciler demo
+
+test: ## Run every check and every test, engine tests included
+	@.ci/prepare --engine --images
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: ## Run the checks that need no engine: style, format, types, import directions
+	@.ci/prepare
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+schemas: ## Write schemas/ again from the models
+	@.ci/prepare
+	$(BIN)/reconciler schema --write schemas
+
+images: ## Provide the images that the demo and the tests run
+	@.ci/prepare --engine --images
+
+clean: ## Remove what the commands above left in this directory, the virtual environment too
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
