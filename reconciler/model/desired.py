@@ -127,6 +127,34 @@ class ContentFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentVolume:
+    """Files delivered through a volume of their own, where they cannot be put into the container itself.
+
+    name        `reconciler-content-<hash>`: equal names mean equal content, so one volume serves every container that asks
+    target      the directory it is mounted at; the mount stands in Service.container already
+    files       absolute targets in the container, all below `target`
+    read_only   how it is mounted
+    with_image  the volume also holds what the image has at `target`: the engine copies it in when the first container that
+                mounts the volume is created; else it holds the files alone
+    """
+
+    name: str
+    target: str
+    files: tuple[ContentFile, ...] = field(repr=False)
+    read_only: bool = True
+    with_image: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NeedsApi:
+    """An attribute that Git sets and that engines older than API `minimum` ("1.44") do not have."""
+
+    attribute: str
+    minimum: str
+    source: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A service's place on a network. `endpoint` is the engine's EndpointSettings, without the names we always add.
 
@@ -145,10 +173,13 @@ class Service:
     """One service of a stack, ready to be turned into containers.
 
     container     the engine's create payload (Config fields at the top, `HostConfig` below), only what Git sets:
-                  no image, name, network, label of ours. Namespaces of other services stand as `service:NAME`.
+                  no image, name, network, label of ours. Namespaces of other services stand as `service:NAME`,
+                  their volumes as `service:NAME[:MODE]` in VolumesFrom. Mounts of content volumes are in it.
     networks      attachments, the primary one first; () with `network_mode`
     network_mode  the engine's HostConfig.NetworkMode when Git sets one (`host`, `none`, `service:db`), else ""
     files         delivered by content between create and start
+    content_volumes  volumes to make and fill before create
+    needs_api     attributes that older engines do not have, checked when the engine is known
     anonymous     container paths of anonymous volumes, which a replacement inherits
     sources       attribute path ("image", "environment.LOG_LEVEL", "deploy.resources.limits.memory") -> where it stands
     hidden        attribute paths whose value no output may show
@@ -172,6 +203,8 @@ class Service:
     volumes: tuple[str, ...] = ()
     anonymous: tuple[str, ...] = ()
     files: tuple[ContentFile, ...] = ()
+    content_volumes: tuple[ContentVolume, ...] = ()
+    needs_api: tuple[NeedsApi, ...] = ()
     depends_on: tuple[Dependency, ...] = ()
     update: UpdateConfig = UpdateConfig()
     post_start: tuple[Hook, ...] = ()
@@ -212,6 +245,7 @@ class Network:
     name: str
     external: bool = False
     payload: Mapping[str, Any] = field(default_factory=dict)
+    needs_api: tuple[NeedsApi, ...] = ()
     source: Mark | None = None
 
 
