@@ -17,13 +17,14 @@ _WORDS: dict[str, Scalar] = {
 }
 _NUMERIC_START = frozenset("+-0123456789")
 # strconv.ParseInt with base 0, after go-yaml dropped every underscore.
+_SIGN_INSIDE = re.compile(r"^(0[bo])([+-])([0-7]+)")
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_DATE = re.compile(
-    r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:[Tt]([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
-    r"| ([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?)?"
-)
+# Behind a leading dot go-yaml keeps underscores, and Go allows them between digits.
+_LEADING_DOT = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
+_CLOCK = r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?"
+_ZONE = r"(?:Z|[+-](?:[01][0-9]|2[0-4]):(?:[0-5][0-9]|60))"
+_DATE = re.compile(rf"([0-9]{{4}})-([0-9]{{1,2}})-([0-9]{{1,2}})(?:[Tt]{_CLOCK}{_ZONE}| +{_CLOCK})?")
 _LEAST, _MOST, _MOST_UNSIGNED = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
 # From here on Go's %v writes an exponent; Python's repr does from 1e16.
 _GO_EXPONENT_FROM, _PYTHON_EXPONENT_FROM = 1e6, 1e16
@@ -35,7 +36,7 @@ def resolve(text: str) -> Scalar:
         return _WORDS[text]
     if text[0] in _NUMERIC_START:
         return _number(text.replace("_", ""), text)
-    if text[0] == "." and _FLOAT.fullmatch(text):
+    if text[0] == "." and _LEADING_DOT.fullmatch(text):
         return _finite(text, text)
     return text
 
@@ -85,7 +86,8 @@ _KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "null": typ
 
 
 def _number(plain: str, text: str) -> Scalar:
-    match = _INTEGER.fullmatch(plain)
+    # go-yaml reads even `0b-1`, for it hands what follows the prefix to a parser that takes a sign.
+    match = _INTEGER.fullmatch(_SIGN_INSIDE.sub(r"\2\1\3", plain, count=1))
     if match:
         integer = _integer(*match.groups())
         if integer is not None:
