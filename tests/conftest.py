@@ -1,0 +1,55 @@
+"""How does every test run: how many random examples, which of them need an engine, and what if there is none?"""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from collections.abc import Iterator
+
+import docker
+import docker.utils
+import pytest
+from docker.errors import DockerException
+from hypothesis import settings
+
+# A slow machine is no bug, so there is no deadline; in CI the same commit tries the same examples.
+settings.register_profile(
+    "reconciler",
+    max_examples=int(os.environ.get("RECONCILER_FUZZ_EXAMPLES", "100")),
+    derandomize="CI" in os.environ,
+    deadline=None,
+)
+settings.load_profile("reconciler")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark what asks for an engine, and keep it on one worker: tests share the engine's names, ports and patience."""
+    for item in items:
+        if "engine" in item.fixturenames:
+            item.add_marker("engine")
+        if item.get_closest_marker("engine") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("engine"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.APIClient]:
+    """The engine that DOCKER_HOST names, else the local one. Fails where none answers: a skipped test proves nothing."""
+    client = _connect()
+    if isinstance(client, str):
+        pytest.fail(f"no Docker engine answers: {client}\nhint: `make test` installs and starts one", pytrace=False)
+    yield client
+    client.close()
+
+
+def _connect() -> docker.APIClient | str:
+    try:
+        return docker.APIClient(**docker.utils.kwargs_from_env(), version="auto", timeout=60)
+    except DockerException as silence:
+        said = str(silence)
+    # The library forgets to close a socket that the engine refused, and the warning would hide the hint.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return said
