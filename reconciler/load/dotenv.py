@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.errors import InvalidState, Mark, Problem, Severity
 from reconciler.load.interpolate import MAX_CHARACTERS, Lookup, interpolate
-from reconciler.load.text import decode
+from reconciler.load.text import brief, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,9 @@ class _Reading:
     def _quoted(self, name: str, quote: str, start: int, mark: Mark) -> int:
         match = _QUOTED[quote].match(self.text, start)
         if match is None:
-            self.problems.append(Problem("R008", f"the quote around the value of {name} is never closed", mark, name))
+            self.problems.append(
+                Problem("R008", f"the quote around the value of {brief(name)} is never closed", mark, brief(name))
+            )
             return len(self.text)
         # Inside either kind of quotes a backslash before that quote only keeps it from closing.
         value = match.group(1).replace("\\" + quote, quote) if quote == "'" else _unescape(match.group(1))
@@ -138,7 +140,7 @@ class _Reading:
     def _assign(self, name: str, value: str, mark: Mark, *, interpolated: bool) -> None:
         if interpolated:
             try:
-                result = interpolate(value, self._value, mark, name)
+                result = interpolate(value, self._value, mark, brief(name))
             except InvalidState as error:
                 self.problems += error.problems
                 return
@@ -189,8 +191,8 @@ def _bad_name(name: str, mark: Mark) -> Problem:
 
 
 def _after_quote(name: str, mark: Mark) -> Problem:
-    message = f"the text after the quoted value of {name} is read as another variable"
-    return Problem("R009", message, mark, name, "put the whole value in quotes", severity=Severity.WARNING)
+    message = f"the text after the quoted value of {brief(name)} is read as another variable"
+    return Problem("R009", message, mark, brief(name), "put the whole value in quotes", severity=Severity.WARNING)
 
 
 def _too_long(mark: Mark) -> Problem:

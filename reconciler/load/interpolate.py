@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reconciler.errors import InvalidState, Mark, Problem
+from reconciler.load.text import brief
 
 Lookup = Callable[[str], str | None]
 
@@ -146,7 +147,7 @@ def _braced(text: str, brace: int, lines: _Lines) -> _Reference:
         raise _no_operator(text, name)
     last = lines.last_brace(brace)
     if last < operator.end():
-        raise _invalid(f"`${{{name.group()}{operator.group()}` is never closed", "close it with } on the same line")
+        raise _invalid(f"`${{{brief(name.group())}{operator.group()}` is never closed", "close it with } on the same line")
     end = _balanced(text, brace, last)
     return _Reference(name.group(), end + 1, operator.group(), text[operator.end() : end])
 
@@ -178,9 +179,9 @@ def _apply(reference: _Reference, value: str | None, word: str) -> str:
     if kind == "-":
         return word
     # The message is shown as written: interpolated it could hold another variable's secret.
-    message = f"required variable {reference.name} is missing a value"
-    hint = f"set {reference.name} in the stack's .env file or in `environment` of reconciler.yaml"
-    raise _Malformed("R048", f"{message}: {reference.word}" if reference.word else message, hint)
+    message = f"required variable {brief(reference.name)} is missing a value"
+    hint = f"set {brief(reference.name)} in the stack's .env file or in `environment` of reconciler.yaml"
+    raise _Malformed("R017", f"{message}: {brief(reference.word)}" if reference.word else message, hint)
 
 
 def _no_name(text: str, position: int) -> _Malformed:
@@ -195,10 +196,10 @@ def _no_name(text: str, position: int) -> _Malformed:
 def _no_operator(text: str, name: re.Match[str]) -> _Malformed:
     found = text[name.end() : name.end() + 2]
     if not found:
-        return _invalid(f"`${{{name.group()}` is never closed", _ESCAPE_HINT)
+        return _invalid(f"`${{{brief(name.group())}` is never closed", _ESCAPE_HINT)
     shown = found if found[0] == ":" else found[0]
     known = "after the name Compose knows :- - :? ? :+ +"
-    return _invalid(f"`${{{name.group()}` goes on with {shown!r}", f"{known}; {_ESCAPE_HINT}")
+    return _invalid(f"`${{{brief(name.group())}` goes on with {shown!r}", f"{known}; {_ESCAPE_HINT}")
 
 
 def _invalid(reason: str, hint: str) -> _Malformed:

@@ -16,6 +16,9 @@ _CONTROL = r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd
 # Unicode's property Bidi_Control: with these a review shows another text than the machine reads.
 _BIDI = r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _REFUSED = re.compile(f"{_CONTROL}|{_BIDI}")
+# One pasted binary must not bury the report.
+_MOST_CHARACTERS = 5
+_LONGEST_NAME = 80
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -36,8 +39,16 @@ def decode(data: bytes, path: str) -> str:
     return text
 
 
-# One pasted binary must not bury the report.
-_MOST_CHARACTERS = 5
+def printable(text: str) -> str:
+    """Return text as one line that a terminal shows as it is: whatever is not printable becomes an escape."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def brief(text: str) -> str:
+    """Return a name out of a file fit for a message: printable, and cut when it is long."""
+    return printable(text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…")
 
 
 def _too_large(size_bytes: int, path: str) -> Problem:

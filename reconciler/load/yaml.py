@@ -13,7 +13,7 @@ from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.node import Node, Scalar
 from reconciler.load.scalars import is_date, resolve, resolve_as
 from reconciler.load.syntax import explain
-from reconciler.load.text import decode
+from reconciler.load.text import brief, decode
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
@@ -125,7 +125,7 @@ class _Composer:
         anchored = self._anchors.get(name)
         if anchored is None:
             inside = name in self._anchors
-            message = f'alias "*{name}" stands inside its own anchor' if inside else f'no anchor "&{name}" above'
+            message = f'alias "*{brief(name)}" stands inside its own anchor' if inside else f'no anchor "&{brief(name)}" above'
             hint = "" if inside else "an anchor must stand before its alias; quote text that starts with *"
             self._blame("R006", message, self._mark(event), hint)
             return Node(None, self._mark(event), key)
@@ -217,11 +217,11 @@ class _Composer:
         if isinstance(node.value, str) and not node.tag:
             return node.value
         if node.tag:
-            message, hint = f'the tag "{node.tag}" stands on a key', "put the tag after the colon, before the value"
+            message, hint = f'the tag "{brief(node.tag)}" stands on a key', "put the tag after the colon, before the value"
         elif isinstance(node.value, dict | list):
             message, hint = f"{_KIND_NAMES[type(node.value)]} cannot be a key", "quote text that starts with { or ["
         else:
-            shown = event.value if event.__class__ is _Scalar and event.value else "null"
+            shown = brief(event.value) if event.__class__ is _Scalar and event.value else "null"
             message, hint = f"the key {shown} is not text", f'write "{shown}" in quotes'
         self._blame("R020", message, self._mark(event), hint)
         return None
@@ -248,7 +248,7 @@ class _Composer:
             self._blame_tag(tag, mark)
 
     def _blame_tag(self, tag: str, mark: Mark) -> None:
-        shown = tag.replace(_STANDARD, "!!")
+        shown = brief(tag.replace(_STANDARD, "!!"))
         hint = "Compose knows !reset and !override; quote text that starts with !"
         self._blame("R005", f'unknown tag "{shown}"', mark, hint)
 
@@ -257,16 +257,19 @@ class _Composer:
 
     def _blame_duplicate(self, name: str, mark: Mark, first: Node) -> None:
         line = first.where.line
-        message = f'the key "{name}" is already defined ' + ("on this line" if line == mark.line else f"on line {line}")
+        message = f'the key "{brief(name)}" is already defined ' + ("on this line" if line == mark.line else f"on line {line}")
         self._blame("R004", message, mark, "keep one of them")
 
     def _blame(self, code: str, message: str, mark: Mark, hint: str = "") -> None:
-        self.problems.append(Problem(code, message, mark, ".".join(self._trail), hint))
+        self.problems.append(Problem(code, message, mark, self._at(), hint))
         if len(self.problems) == MAX_PROBLEMS:
             raise _TooMuch(Problem("R013", f"{MAX_PROBLEMS} problems in one file: the rest is not shown", mark))
 
     def _problem(self, code: str, message: str, event: Any, hint: str) -> Problem:
-        return Problem(code, message, self._mark(event), ".".join(self._trail), hint)
+        return Problem(code, message, self._mark(event), self._at(), hint)
+
+    def _at(self) -> str:
+        return ".".join(map(brief, self._trail))
 
 
 def _is_merge(event: Any) -> bool:
