@@ -1,0 +1,39 @@
+"""Against what is one project, or one included project, read: its directory, its variables, who asked for it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.load.node import Node
+from reconciler.load.notes import Notes
+from reconciler.load.sources import Sources
+from reconciler.load.substitution import substitute
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The surroundings of one set of files.
+
+    directory     absolute; what the files name is looked up from here
+    folder        what relative paths of the model are joined to: `directory` for a project, for an included one the
+                  same seen from the project that includes it, because that one joins the rest
+    home          the home directory, or None to leave `~` alone
+    interpolated  false keeps `$` as it is written
+    chain         the files that led here by include, for cycles
+    """
+
+    sources: Sources
+    notes: Notes
+    directory: str
+    folder: str
+    variables: Mapping[str, str] = field(repr=False)
+    home: str | None = None
+    interpolated: bool = True
+    chain: tuple[str, ...] = ()
+
+    def interpolate(self, document: Node, notes: Notes | None = None) -> Node:
+        """Return the document with variables replaced and typed values cast; problems and unset names are noted."""
+        if not self.interpolated:
+            return document
+        return substitute(document, self.variables.get, notes or self.notes)
