@@ -1,0 +1,167 @@
+"""What does a Compose project say, exactly as `docker compose config` understands it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.errors import Mark, Problem
+from reconciler.load.consistency import check_consistency
+from reconciler.load.documents import CONTENT, load_documents
+from reconciler.load.node import Node
+from reconciler.load.normalise import normalise
+from reconciler.load.notes import Notes, Path, Unset, unique
+from reconciler.load.render import render
+from reconciler.load.scope import Scope
+from reconciler.load.selection import ComposeRequest, project_name, select
+from reconciler.load.sources import Sources
+from reconciler.load.variables import service_environment, service_labels
+from reconciler.ports import Files
+
+__all__ = ["ComposeRequest", "Project", "Unset", "load_project"]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded project.
+
+    name      the project's name
+    document  canonical, as `docker compose config --format json` prints it but with every `x-` key and without its
+              empty structures; only services that are on, and only resources that they use
+    marks     where each value of the document was written; what is missing here stands where its nearest ancestor
+              does. A mark that is not literal belongs to a value from interpolation or an env file: it may be secret.
+    disabled  services that no active profile enables
+    contents  what `environment` of a config or secret holds, by ("secrets", name)
+    warnings  what Compose says aloud
+    traps     what Compose takes in silence and an acting command must not
+    unset     variables used without value or default; Compose puts nothing there
+    inputs    every file read, in order, relative to the root
+    """
+
+    name: str
+    document: dict[str, Any]
+    marks: Mapping[Path, Mark] = field(repr=False)
+    disabled: tuple[str, ...] = ()
+    contents: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
+    warnings: tuple[Problem, ...] = ()
+    traps: tuple[Problem, ...] = ()
+    unset: tuple[Unset, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+def load_project(files: Files, request: ComposeRequest) -> Project:
+    """Load a project. Raises InvalidState with everything Compose would refuse, in one go."""
+    notes = Notes()
+    sources = Sources(files, request.root, notes)
+    selection = select(request, sources)
+    name = project_name(request, selection, sources)
+    variables = {**selection.variables, "COMPOSE_PROJECT_NAME": name}
+    scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home, request.interpolated)
+    model = load_documents(selection.files, scope)
+    if not model.value:
+        notes.problem("R038", "the Compose file says nothing", model, (), "give it services")
+        notes.stop_if_wrong()
+    model = normalise(model, name, variables)
+    disabled = _disabled(model, selection.profiles)
+    model = _with_env_files(model, disabled, scope)
+    document, marks = render(model, notes)
+    contents = _take_contents(document)
+    off = {service: document["services"].pop(service) for service in disabled}
+    check_consistency(document, off, marks, notes)
+    notes.stop_if_wrong()
+    return Project(
+        name,
+        _without_unused(document),
+        marks,
+        disabled,
+        contents,
+        unique(notes.warnings),
+        unique(notes.traps),
+        tuple(dict.fromkeys(notes.unset)),
+        tuple(notes.inputs),
+    )
+
+
+def _services(model: Node) -> dict[str, Node]:
+    services = model.value.get("services") if isinstance(model.value, dict) else None
+    return services.value if services and isinstance(services.value, dict) else {}
+
+
+def _disabled(model: Node, active: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the services that have profiles, none of them active; the profile `*` is all of them."""
+    if "*" in active:
+        return ()
+    off = []
+    for name, service in _services(model).items():
+        profiles = service.value.get("profiles") if isinstance(service.value, dict) else None
+        wanted = {item.value for item in profiles.value} if profiles and isinstance(profiles.value, list) else set()
+        if wanted and not wanted & set(active):
+            off.append(name)
+    return tuple(off)
+
+
+def _with_env_files(model: Node, disabled: tuple[str, ...], scope: Scope) -> Node:
+    """Write env and label files into the services; those of a service that is off are not even read."""
+    services = {
+        name: service if name in disabled else _with_files(service, ("services", name), scope)
+        for name, service in _services(model).items()
+    }
+    if not isinstance(model.value, dict) or not services:
+        return model
+    return model.with_value({**model.value, "services": model.value["services"].with_value(services)})
+
+
+def _with_files(service: Node, path: Path, scope: Scope) -> Node:
+    if not isinstance(service.value, dict):
+        return service
+    entries = dict(service.value)
+    if "env_file" in entries:
+        environment = service_environment(service, path, scope.variables, scope.sources)
+        entries["environment"] = entries.get("environment", entries["env_file"]).with_value(environment)
+    if "label_file" in entries:
+        labels = _labels(entries.get("labels"))
+        given = service_labels(service, path, scope.sources)
+        entries["labels"] = entries.get("labels", entries["label_file"]).with_value({**given, **labels})
+    return service.with_value(entries)
+
+
+def _labels(labels: Node | None) -> dict[str, Node]:
+    match labels.value if labels else None:
+        case dict(entries):
+            return entries
+        case list(items):
+            pairs = [(str(item.value).partition("="), item) for item in items]
+            return {name: item.with_value(value) for (name, _, value), item in pairs}
+        case _:
+            return {}
+
+
+def _take_contents(document: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Take the values of variables out of the document, which is shown to people."""
+    return {
+        (kind, name): resource.pop(CONTENT)
+        for kind in ("configs", "secrets")
+        for name, resource in document.get(kind, {}).items()
+        if CONTENT in resource
+    }
+
+
+def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
+    """Drop the resources no service uses, as Compose's commands do."""
+    services = document.get("services", {}).values()
+    used = {
+        "networks": {name for service in services for name in service.get("networks") or ()},
+        "volumes": {volume.get("source") for service in services for volume in service.get("volumes", ())},
+        "configs": {config.get("source") for service in services for config in service.get("configs", ())},
+        "secrets": {secret.get("source") for service in services for secret in _secrets(service)},
+        "models": {name for service in services for name in service.get("models", ())},
+    }
+    kept = {**document, "services": document.get("services", {})}
+    for kind, names in used.items():
+        kept[kind] = {name: resource for name, resource in document.get(kind, {}).items() if name in names}
+    return {name: value for name, value in kept.items() if value or name not in used}
+
+
+def _secrets(service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*service.get("secrets", ()), *service.get("build", {}).get("secrets", ())]
