@@ -112,8 +112,9 @@ class Runtime(Protocol):
     """The engine. Every method has a deadline and raises Unreachable past it; a write that ends so may have happened."""
 
     def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
-        """Return what is ours: by owner label of the environment, or by Compose project for adopted ones.
+        """Return our containers: by owner label of the environment, or by Compose project for adopted ones.
 
+        Networks and volumes are all of the engine's, ours or not: a foreign one with a wanted name is a conflict.
         Cheap when nothing moved (one sparse list; inspects only what changed); `thorough` inspects everything.
         """
 

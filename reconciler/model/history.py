@@ -33,6 +33,7 @@ class Backoff:
     attempts: int
     last: datetime
     next: datetime
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ class History:
     manual       stack -> revision id that `apply STACK` released (sync: manual)
     quarantine   by service id
     heals        "stack/service/slot" (or another group key) -> back-off of self-healing
+    retries      group key -> back-off after an action of it failed, `Backoff.why` says how
     jobs         "stack/service" -> spec hashes of runs that succeeded
-    replaced     (service id, spec) -> how many replacements in a row, for the loop breaker
+    retried      service id -> when a person last said `retry`
+    replaced     ("stack/service/slot", spec) -> how many replacements in a row, for the loop breaker
     updated      service id -> when a slot of it was last replaced (update_config.delay)
     asked        image reference -> when the image registry was last asked (pull_policy: always)
-    confirmed    ids of mass deletions that a person released
     """
 
     key: HashKey
@@ -58,7 +60,9 @@ class History:
     manual: Mapping[str, str] = field(default_factory=dict)
     quarantine: Mapping[str, Quarantine] = field(default_factory=dict)
     heals: Mapping[str, Backoff] = field(default_factory=dict)
+    retries: Mapping[str, Backoff] = field(default_factory=dict)
     jobs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    retried: Mapping[str, datetime] = field(default_factory=dict)
     replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
     updated: Mapping[str, datetime] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)

@@ -16,12 +16,16 @@ REVISION = "io.reconciler.created-revision"
 ROLE = "io.reconciler.role"
 FIELDS = "io.reconciler.fields"
 """Which engine fields Git set at creation, comma-separated: so that a field that Git no longer sets is seen."""
+SHOWN = "io.reconciler.shown"
+"""Names of environment variables whose value stood literally in Git at creation, so a plan may show the old value."""
 
 LEASE = "io.reconciler.lease"
 HOLDER = "io.reconciler.lease.holder"
 EXPIRES = "io.reconciler.lease.expires"
 JOB = "io.reconciler.job"
 """On the empty volume that remembers a finished job: its spec hash."""
+JOB_IMAGE = "io.reconciler.job.image"
+"""Beside it the image reference, which still tells something when the key of the hash is lost."""
 
 OURS = "io.reconciler."
 

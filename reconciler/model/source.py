@@ -20,5 +20,10 @@ class Revision:
     id: str
     ref: str
     at: datetime
-    author: str
-    subject: str
+    author: str = ""
+    subject: str = ""
+
+    @property
+    def short(self) -> str:
+        """The id as people say it."""
+        return self.id[:7]

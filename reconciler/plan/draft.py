@@ -1,0 +1,83 @@
+"""Collect a plan while it is being made: groups, actions in chains, and what has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.errors import Mark
+from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Reason, Verb, Waiting
+
+
+@dataclass(slots=True)
+class Draft:
+    """A plan in the making.
+
+    provides  what an action of this plan brings about -> its id: "network:shop_default", "image:web:2", "name:shop-web-1",
+              "port:8080/tcp"; whoever uses it needs that action first
+    """
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    actions: list[Action] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    drift: list[Group] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    provides: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+    def group(self, key: str, stack: str, name: str, verb: Verb, title: str, reasons: Iterable[Reason]) -> str:
+        """Open a group, or add reasons to the one that is open under that key. Returns the key."""
+        known = self.groups.get(key)
+        if known is None:
+            self.groups[key] = Group(key, stack, name, verb, title, tuple(dict.fromkeys(reasons)))
+        else:
+            self.groups[key] = replace(known, reasons=tuple(dict.fromkeys((*known.reasons, *reasons))))
+        return key
+
+    def act(self, id: str, change: Change, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:
+        """Add an action. Returns its id."""
+        self.actions.append(Action(id, change, group, tuple(reasons), tuple(dict.fromkeys(need for need in needs if need))))
+        return id
+
+    def chain(self, group: str, prefix: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> Chain:
+        """Begin a run of actions, each needing the one before."""
+        return Chain(self, group, prefix, tuple(reasons), tuple(needs))
+
+    def wait(self, group: str, what: str, on: str, *, wake_at: datetime | None = None, until: datetime | None = None) -> None:
+        """Say what comes later, and what it waits for."""
+        entry = Waiting(group, what, on, wake_at, until)
+        if entry not in self.waiting:
+            self.waiting.append(entry)
+
+    def block(self, group: str, code: str, message: str, hint: str = "", source: Mark | None = None) -> None:
+        """Say what a person must decide or repair first."""
+        self.blocked.append(Blocked(group, code, message, hint, source))
+
+    def needed(self, *things: str) -> tuple[str, ...]:
+        """Return the actions of this plan that provide these things."""
+        return tuple(self.provides[thing] for thing in things if thing in self.provides)
+
+
+@dataclass(slots=True)
+class Chain:
+    """Actions one after the other: `then` adds the next and makes it need the last."""
+
+    draft: Draft
+    group: str
+    prefix: str
+    reasons: tuple[Reason, ...]
+    needs: tuple[str, ...]
+
+    def then(self, step: str, change: Change, needs: Iterable[str] = ()) -> Chain:
+        """Add a step; its id is the chain's prefix and the step's name."""
+        id = self.draft.act(f"{self.prefix}/{step}", change, self.group, self.reasons, (*self.needs, *needs))
+        self.needs = (id,)
+        return self
+
+    @property
+    def last(self) -> str:
+        """The id of the last step, "" before the first."""
+        return self.needs[0] if self.needs else ""

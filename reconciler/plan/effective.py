@@ -1,0 +1,62 @@
+"""Which version of each stack and service counts now: Git's newest, or the last good one?
+
+A stack that waits for `apply STACK` (sync: manual) and a service whose newest spec failed keep the version of the last
+revision that was applied whole, so that what runs goes on being healed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.model.desired import DesiredState, FailureAction, Service, Stack, SyncMode
+from reconciler.model.history import History
+from reconciler.model.spec import spec_hash
+from reconciler.plan.view import failure_of
+
+
+def effective(desired: DesiredState, previous: DesiredState | None, history: History) -> DesiredState:
+    """Return the desired state with what must not change yet taken from `previous`."""
+    if previous is None:
+        return replace(desired, stacks=tuple(stack for stack in desired.stacks if _released(stack, desired, history)))
+    before = {stack.name: stack for stack in previous.stacks}
+    chosen = (_stack(stack, before.get(stack.name), desired, history) for stack in desired.stacks)
+    return replace(desired, stacks=tuple(stack for stack in chosen if stack is not None))
+
+
+def withheld(desired: DesiredState, history: History) -> tuple[str, ...]:
+    """Return the names of stacks whose new revision waits for a person."""
+    return tuple(stack.name for stack in desired.stacks if not _released(stack, desired, history))
+
+
+def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
+    return stack.sync is SyncMode.AUTO or history.manual.get(stack.name) == desired.revision.id
+
+
+def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: History) -> Stack | None:
+    if not _released(stack, desired, history):
+        return before
+    if before is None:
+        return stack
+    services = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)
+    return _with_resources(replace(stack, services=services), before)
+
+
+def _service(service: Service, before: Stack, revision: str, history: History) -> Service:
+    """Fall back to the last good version where the newest failed and Git asks for a rollback."""
+    failed = failure_of(service.id, spec_hash(service, history.key), revision, history)
+    if not failed or service.update.failure_action is not FailureAction.ROLLBACK:
+        return service
+    return next((old for old in before.services if old.name == service.name), service)
+
+
+def _with_resources(stack: Stack, before: Stack) -> Stack:
+    """Keep the networks and volumes that a fallen-back service still needs."""
+    networks = {attachment.network for service in stack.services for attachment in service.networks}
+    volumes = {volume for service in stack.services for volume in service.volumes}
+    known = {network.name for network in stack.networks}
+    mounted = {volume.name for volume in stack.volumes}
+    return replace(
+        stack,
+        networks=(*stack.networks, *(old for old in before.networks if old.name in networks - known)),
+        volumes=(*stack.volumes, *(old for old in before.volumes if old.name in volumes - mounted)),
+    )

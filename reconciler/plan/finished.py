@@ -1,0 +1,60 @@
+"""Has this very spec of a job already succeeded?
+
+Its success stands in the state database and as an empty labelled volume on the engine; either suffices, so that neither a
+pruned container nor a lost state directory runs a migration twice.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from reconciler.model import labels
+from reconciler.model.observed import ObservedVolume
+from reconciler.model.plan import CreateVolume
+from reconciler.plan.view import ServiceView, World
+
+
+def finished(world: World, view: ServiceView) -> bool:
+    """Say whether the job's present spec has succeeded before."""
+    if view.spec in world.history.jobs.get(view.service.id, frozenset()):
+        return True
+    return any(_tells(volume, view) for volume in world.observed.volumes if _remembers(world, view, volume))
+
+
+def marker(world: World, view: ServiceView) -> CreateVolume:
+    """Return the change that remembers a success on the engine."""
+    service = view.service
+    digest = sha256("\0".join((world.desired.environment.name, service.id, view.spec)).encode()).hexdigest()[:16]
+    tags = {
+        labels.ENVIRONMENT: world.desired.environment.name,
+        labels.STACK: service.stack,
+        labels.SERVICE: service.name,
+        labels.ROLE: labels.ROLE_JOB,
+        labels.JOB: view.spec,
+        labels.JOB_IMAGE: service.image,
+    }
+    return CreateVolume(f"reconciler-job-{digest}", {}, tags)
+
+
+def marked(world: World, view: ServiceView) -> bool:
+    """Say whether the marker of the present spec exists on the engine."""
+    name = marker(world, view).name
+    return any(volume.name == name for volume in world.observed.volumes)
+
+
+def _remembers(world: World, view: ServiceView, volume: ObservedVolume) -> bool:
+    tags = volume.labels
+    ours = tags.get(labels.ENVIRONMENT) == world.desired.environment.name and tags.get(labels.ROLE) == labels.ROLE_JOB
+    return ours and f"{tags.get(labels.STACK)}/{tags.get(labels.SERVICE)}" == view.service.id
+
+
+def _tells(volume: ObservedVolume, view: ServiceView) -> bool:
+    """Equal specs prove it. Under a lost key no spec can be compared; then the same image counts as the same job."""
+    known = volume.labels.get(labels.JOB, "")
+    if known == view.spec:
+        return True
+    return _key(known) != _key(view.spec) and volume.labels.get(labels.JOB_IMAGE) == view.service.image
+
+
+def _key(spec: str) -> str:
+    return spec.rpartition(":")[0]

@@ -1,0 +1,89 @@
+"""What must hold before a container of a service may start?
+
+In this order: the stacks its stack needs, lower waves of its own stack, its dependencies. A change of a service waits for
+*changed* dependencies to be current and ready; bringing back what already ran only needs somebody to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.model.desired import Condition, Dependency, Service
+from reconciler.model.observed import Probe
+from reconciler.plan.finished import finished
+from reconciler.plan.readiness import is_complete, is_ready, why_failed
+from reconciler.plan.view import Member, ServiceView, World
+
+
+def unmet(world: World, service: Service, *, healing: bool = False) -> str:
+    """Return the first condition that does not hold, in words; "" when the service may start."""
+    return next(_conditions(world, service, healing), "")
+
+
+def _conditions(world: World, service: Service, healing: bool) -> Iterator[str]:
+    if not healing:
+        yield from _needs(world, service)
+        yield from _waves(world, service)
+    yield from _dependencies(world, service, healing)
+
+
+def _needs(world: World, service: Service) -> Iterator[str]:
+    for name in world.desired.stack(service.stack).needs:
+        for view in _of_stack(world, name):
+            if not view.settled(world.now):
+                yield f"{view.service.id} is {_aim(view)}{_trouble(world, view)}"
+
+
+def _waves(world: World, service: Service) -> Iterator[str]:
+    for view in _of_stack(world, service.stack):
+        if view.service.wave < service.wave and not view.settled(world.now):
+            yield f"wave {view.service.wave}: {view.service.name} is {_aim(view)}{_trouble(world, view)}"
+
+
+def _of_stack(world: World, stack: str) -> Iterator[ServiceView]:
+    return (view for view in world.views.values() if view.stack.name == stack)
+
+
+def _dependencies(world: World, service: Service, healing: bool) -> Iterator[str]:
+    for dependency in service.depends_on:
+        view = world.views.get(f"{service.stack}/{dependency.on}")
+        if view is not None and not _met(world, view, dependency, healing):
+            yield f"{dependency.on} {_WORDS[dependency.condition]}{_trouble(world, view)}"
+
+
+_WORDS = {Condition.STARTED: "is started", Condition.HEALTHY: "is healthy", Condition.COMPLETED: "has completed"}
+
+
+def _met(world: World, view: ServiceView, dependency: Dependency, healing: bool) -> bool:
+    """Every slot meets it: with its current container, or when healing with any."""
+    for slot in view.slots:
+        candidates = (slot.current, slot.stale) if healing else (slot.current,)
+        if not any(_satisfies(world, view, member, dependency.condition) for member in candidates if member is not None):
+            return dependency.condition is Condition.COMPLETED and finished(world, view)
+    return True
+
+
+def _satisfies(world: World, view: ServiceView, member: Member, condition: Condition) -> bool:
+    instance = member.instance
+    match condition:
+        case Condition.STARTED:
+            return instance.running or is_complete(instance, view.service)
+        case Condition.HEALTHY:
+            return instance.running and instance.probe is Probe.HEALTHY
+        case Condition.COMPLETED:
+            return instance.ended and instance.exit_code == 0
+
+
+def _aim(view: ServiceView) -> str:
+    return "complete" if view.service.kind == "job" else "healthy"
+
+
+def _trouble(world: World, view: ServiceView) -> str:
+    """Show the chain: what keeps the one we wait for."""
+    if view.held:
+        return f" (failed: {view.held})"
+    for slot in view.slots:
+        if slot.current and (why := why_failed(slot.current.instance, view.service, world.now)):
+            return "" if is_ready(slot.current.instance, view.service, world.now) else f" ({slot.current.instance.name} {why})"
+    deeper = next(_dependencies(world, view.service, healing=False), "")
+    return f" (which waits until {deeper})" if deeper and not view.settled(world.now) else ""

@@ -1,0 +1,80 @@
+"""Does the old container stop before the new one starts, or after?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.model.desired import Order, Service, Stack
+
+
+def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
+    """Return the order and the reason a person can check.
+
+    Git's word counts, except that two containers can never hold one fixed host port. Where Git says nothing,
+    start-first needs proof that old and new do not disturb each other: two databases on one volume corrupt it.
+    """
+    port = _fixed_port(service)
+    if service.update.order is Order.START_FIRST and port:
+        return Order.STOP_FIRST, f"host port {port} cannot be held twice, whatever update_config.order says"
+    if service.update.order is not None:
+        return service.update.order, "update_config.order"
+    obstacle = _obstacle(service, stack, port)
+    return (Order.STOP_FIRST, obstacle) if obstacle else (Order.START_FIRST, "no writable mounts")
+
+
+def _obstacle(service: Service, stack: Stack, port: str) -> str:
+    host: Mapping[str, Any] = service.container.get("HostConfig", {})
+    if mount := _writable_mount(service, host):
+        return f"writable mount {mount}"
+    if port:
+        return f"host port {port}"
+    if service.network_mode == "host" or service.network_mode.startswith(("service:", "container:")):
+        return f"network_mode {service.network_mode}"
+    if address := _fixed_address(service):
+        return f"fixed address {address}"
+    if user := _namespace_user(service, stack):
+        return f"{user} shares its namespaces"
+    if host.get("VolumesFrom"):
+        return "volumes_from"
+    return ""
+
+
+def _writable_mount(service: Service, host: Mapping[str, Any]) -> str:
+    for bind in host.get("Binds") or ():
+        _, target, *options = str(bind).split(":")
+        if "ro" not in "".join(options).split(","):
+            return target
+    for mount in host.get("Mounts") or ():
+        if mount.get("Type") in ("bind", "volume") and not mount.get("ReadOnly"):
+            return str(mount.get("Target"))
+    return service.anonymous[0] if service.anonymous else ""
+
+
+def _fixed_port(service: Service) -> str:
+    """Return a published host port that only one container can hold, as `8080` or `53/udp`."""
+    for container, bindings in (service.container.get("HostConfig", {}).get("PortBindings") or {}).items():
+        for binding in bindings or ():
+            published = str(binding.get("HostPort") or "")
+            if published and "-" not in published:
+                protocol = str(container).partition("/")[2]
+                return published if protocol in ("", "tcp") else f"{published}/{protocol}"
+    return ""
+
+
+def _fixed_address(service: Service) -> str:
+    for attachment in service.networks:
+        pinned = attachment.endpoint.get("IPAMConfig") or {}
+        address = pinned.get("IPv4Address") or pinned.get("IPv6Address") or attachment.endpoint.get("MacAddress")
+        if address:
+            return str(address)
+    return str(service.container.get("MacAddress") or "")
+
+
+def _namespace_user(service: Service, stack: Stack) -> str:
+    wanted = f"service:{service.name}"
+    for other in stack.services:
+        host = other.container.get("HostConfig", {})
+        if wanted in (other.network_mode, host.get("IpcMode"), host.get("PidMode")):
+            return other.name
+    return ""

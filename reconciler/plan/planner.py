@@ -1,0 +1,159 @@
+"""From what is wanted, what is there and what was learned to a plan: the story, in the order things happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.model.desired import DesiredState, Kind, Stack
+from reconciler.model.history import History
+from reconciler.model.observed import ObservedState
+from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
+from reconciler.plan.draft import Draft
+from reconciler.plan.effective import effective, withheld
+from reconciler.plan.fleet import muster
+from reconciler.plan.jobs import run_job
+from reconciler.plan.moved import moved_away
+from reconciler.plan.preflight import blocked_by_engine
+from reconciler.plan.prune import plan_prune
+from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
+from reconciler.plan.rollout import roll
+from reconciler.plan.view import ServiceView, World, build_views
+from reconciler.plan.work import Work
+
+
+def make_plan(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None) -> Plan:
+    """Decide everything one turn does. Equal arguments make equal plans; the time is the snapshot's.
+
+    `previous` is the last revision that was applied whole; services whose newest spec failed fall back to it.
+    """
+    world = survey(desired, observed, history, previous)
+    draft = Draft(complete=not observed.unknown)
+    _note(world, desired, draft)
+    if not observed.unknown:
+        # Leftovers first: what stands in the way of something wanted must be known to free its name and port.
+        plan_prune(world, desired, draft)
+        for stack in world.desired.stacks:
+            _plan_stack(world, stack, draft)
+    return _finish(world, desired, draft)
+
+
+def survey(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None) -> World:
+    """Put everything in its place once, before anything is decided."""
+    wanted = effective(desired, previous, history)
+    fleet = muster(wanted, observed)
+    return World(wanted, observed, history, fleet, build_views(wanted, observed, history, fleet), previous)
+
+
+def _note(world: World, desired: DesiredState, draft: Draft) -> None:
+    for name in withheld(desired, world.history):
+        draft.notes.append(f"stack {name}: sync is manual; `reconciler apply {name}` releases {desired.revision.short}")
+    for neighbour in sorted(world.observed.unknown):
+        draft.notes.append(f"{neighbour} did not answer: nothing is decided on its silence")
+
+
+def _plan_stack(world: World, stack: Stack, draft: Draft) -> None:
+    if moved_away(world, stack, draft):
+        return
+    plan_networks(world, stack, draft)
+    plan_volumes(world, stack, draft)
+    for service in stack.services:
+        _plan_service(world, world.views[service.id], draft)
+
+
+def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
+    service, work = view.service, Work(world, view, draft)
+    if blocked_by_engine(world, view, draft) or _waits_for_retry(work):
+        return
+    if any(f"network:{one.network}" in draft.provides and view.members for one in service.networks) and _being_replaced(
+        view, draft
+    ):
+        draft.wait(service.id, f"look at {service.id} again", "its network is replaced")
+        return
+    plan_image(world, service, draft, wanted=_wants_container(view))
+    if _wants_container(view):
+        plan_content(world, view, draft)
+    run_job(work) if service.kind is Kind.JOB else roll(work)
+
+
+def _being_replaced(view: ServiceView, draft: Draft) -> bool:
+    ids = {member.instance.id for member in view.members}
+    targets = (getattr(action.change, "target", None) for action in draft.actions if "/network/" in action.id)
+    return any(target is not None and target.id in ids for target in targets)
+
+
+def _wants_container(view: ServiceView) -> bool:
+    return any(slot.current is None for slot in view.slots)
+
+
+def _waits_for_retry(work: Work) -> bool:
+    """After a failed action the service waits a little before the next try."""
+    backoff = work.world.history.retries.get(work.view.service.id)
+    if backoff is None or work.world.now >= backoff.next or work.view.settled(work.world.now):
+        return False
+    work.draft.wait(work.view.service.id, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
+    return True
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
+    order = _ranks(world, desired)
+    actions = _sorted(draft.actions, order)
+    groups = sorted(draft.groups.values(), key=lambda group: _rank(group.key, group.stack, order))
+    return Plan(
+        environment=desired.environment.name,
+        revision_id=desired.revision.id,
+        revision_subject=desired.revision.subject,
+        observed_at=world.now,
+        groups=tuple(groups),
+        actions=actions,
+        waiting=tuple(sorted(draft.waiting, key=lambda one: (_rank(one.group, one.group.split("/")[0], order), one.what))),
+        drift=tuple(draft.drift),
+        blocked=tuple(draft.blocked),
+        failures=tuple(draft.failures),
+        notes=tuple(draft.notes),
+        complete=draft.complete,
+        was=world.history.applied,
+    )
+
+
+def _ranks(world: World, desired: DesiredState) -> dict[str, int]:
+    """Stacks in the order of their needs, services in the order of their dependencies."""
+    keys: list[str] = []
+    for stack in world.desired.stacks:
+        keys.append(stack.name)
+        keys.extend(service.id for service in stack.services)
+    return {key: rank for rank, key in enumerate(keys)}
+
+
+def _rank(key: str, stack: str, order: dict[str, int]) -> tuple[int, int, str]:
+    last = len(order)
+    return order.get(stack, last), order.get(key, 0 if "/network/" in key or "/volume/" in key else last), key
+
+
+def _sorted(actions: Iterable[Action], order: dict[str, int]) -> tuple[Action, ...]:
+    """Total order: needs before what needs them, else stack, service, then as planned; deletions last."""
+    ranked = sorted(
+        enumerate(actions),
+        key=lambda pair: (_deletes(pair[1]), _rank(pair[1].group, pair[1].group.split("/")[0], order), pair[0]),
+    )
+    waiting = {action.id: action for _, action in ranked}
+    done: dict[str, Action] = {}
+
+    def place(action: Action) -> None:
+        if action.id in done:
+            return
+        for need in action.needs:
+            if need in waiting:
+                place(waiting[need])
+        done[action.id] = action
+
+    for _, action in ranked:
+        place(action)
+    return tuple(replace(action, needs=tuple(need for need in action.needs if need in done)) for action in done.values())
+
+
+def _deletes(action: Action) -> bool:
+    return isinstance(action.change, RemoveInstance | RemoveNetwork | RemoveVolume | RemoveImage)

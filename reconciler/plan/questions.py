@@ -1,0 +1,42 @@
+"""What must be known beyond the first look before a plan can be final?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from reconciler.model.desired import DesiredState, PullPolicy
+from reconciler.model.history import History
+from reconciler.model.observed import ObservedState, Questions
+from reconciler.plan.planner import survey
+from reconciler.plan.view import ServiceView, World
+
+ASK_REGISTRY_EVERY = timedelta(hours=1)
+
+
+def questions(
+    desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None
+) -> Questions:
+    """Return what to look up next; empty when the snapshot answers everything."""
+    world = survey(desired, observed, history, previous)
+    images = {view.service.image for view in world.views.values()} - observed.images.keys()
+    contents = frozenset(ask for view in world.views.values() for member in view.members for ask in member.comparison.asks)
+    neighbours = observed.neighbours is None and any(_makes_something(world, view) for view in world.views.values())
+    return Questions(frozenset(images), contents, neighbours)
+
+
+def _makes_something(world: World, view: ServiceView) -> bool:
+    """A container is about to be made or renamed: then foreign names and host ports matter."""
+    return any(slot.current is None or slot.current.instance.name != slot.name for slot in view.slots)
+
+
+def ask_registry(desired: DesiredState, history: History, now: datetime) -> frozenset[str]:
+    """Return the references whose registry is to be asked now: `pull_policy: always`, new revision or an hour later."""
+    references = {
+        service.image for stack in desired.stacks for service in stack.services if service.pull_policy is PullPolicy.ALWAYS
+    }
+    new = history.applied != desired.revision.id
+    return frozenset(
+        reference
+        for reference in references
+        if new or reference not in history.asked or now - history.asked[reference] >= ASK_REGISTRY_EVERY
+    )

@@ -1,0 +1,161 @@
+"""Print a plan: as text for people, as Markdown for a pull request, as data for programs. No value a person may not see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.model.plan import Action, Blocked, Change, Group, Plan, Reason, Verb, Waiting
+
+SYMBOLS = {Verb.CREATE: "+", Verb.UPDATE: "~", Verb.HEAL: "!", Verb.REMOVE: "-"}
+
+
+def text(plan: Plan, *, actions: bool = False) -> str:
+    """Return the plan as people read it; `actions` lists every single call too."""
+    return "\n".join(_lines(plan, actions)) + "\n"
+
+
+def _lines(plan: Plan, actions: bool) -> Iterator[str]:
+    yield _heading(plan)
+    stack = None
+    for group in plan.groups:
+        if group.stack != stack:
+            stack = group.stack
+            yield f"  stack {stack}" if stack else "  environment"
+        yield from _group(group, plan)
+    if actions and plan.actions:
+        yield "  actions"
+        yield from (f"    {line}" for line in steps(plan.actions))
+    yield from _section("drift, not healed", (_drift(group) for group in plan.drift))
+    yield from _section("blocked", (line for blocked in plan.blocked for line in _blocked(blocked)))
+    yield from _section("notes", plan.notes)
+    yield summary(plan)
+
+
+def _heading(plan: Plan) -> str:
+    subject = f' "{plan.revision_subject}"' if plan.revision_subject else ""
+    was = f" (was {plan.was[:7]})" if plan.was and plan.was != plan.revision_id else ""
+    return f"Plan for {plan.environment} at {plan.revision_id[:7]}{subject}{was}"
+
+
+def _group(group: Group, plan: Plan) -> Iterator[str]:
+    yield f"    {SYMBOLS[group.verb]} {group.name}  {group.title}"
+    width = max((len(reason.text) for reason in group.reasons if reason.old or reason.new), default=0)
+    for reason in group.reasons:
+        yield f"        {_reason(reason, width)}"
+    for waiting in plan.waiting:
+        if waiting.group == group.key:
+            yield f"        then {waiting.what}, once {waiting.on}"
+
+
+def _reason(reason: Reason, width: int = 0) -> str:
+    place = f"   {reason.source}" if reason.source else ""
+    if not (reason.old or reason.new):
+        return f"{reason.text}{place}"
+    if reason.old == reason.new:
+        return f"{reason.text:<{width}}  {reason.new}{place}"
+    return f"{reason.text:<{width}}  {reason.old or '(none)'} → {reason.new or '(none)'}{place}"
+
+
+def _drift(group: Group) -> str:
+    return f"{group.key}: {'; '.join(_reason(reason) for reason in group.reasons)}"
+
+
+def _blocked(blocked: Blocked) -> Iterator[str]:
+    place = f"   {blocked.source}" if blocked.source else ""
+    yield f"[{blocked.code}] {blocked.message}{place}"
+    if blocked.hint:
+        yield f"    hint: {blocked.hint}"
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    lines = list(lines)
+    if lines:
+        yield f"  {title}"
+        yield from (f"    {line}" for line in lines)
+
+
+def summary(plan: Plan) -> str:
+    """Return the last line: how much, and whether something is held back."""
+    counts = Counter(group.verb for group in plan.groups)
+    parts = [f"{counts[verb]} to {verb.value}" for verb in Verb if counts[verb]]
+    done = ", ".join(parts) if parts else "nothing to do"
+    held = f"{len(plan.blocked)} blocked." if plan.blocked else "Nothing blocked."
+    complete = "" if plan.complete else " Incomplete: not everything could be asked."
+    return f"Plan: {done}. {held}{complete}"
+
+
+def steps(actions: Iterable[Action]) -> Iterator[str]:
+    """Yield one line for each action, numbered, with the numbers it comes after."""
+    numbers = {action.id: number for number, action in enumerate(actions, 1)}
+    for action in actions:
+        after = f"  after {', '.join(str(numbers[need]) for need in action.needs)}" if action.needs else ""
+        yield f"{numbers[action.id]} {action.id}  {verb_of(action.change)}{after}"
+
+
+def verb_of(change: Change) -> str:
+    """Return what a change does, in a word: "CreateInstance" -> "create instance"."""
+    name = type(change).__name__
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def markdown(plan: Plan) -> str:
+    """Return the plan as a comment on a pull request."""
+    lines = [f"### {_heading(plan)}", "", summary(plan), ""]
+    for group in plan.groups:
+        name = f"{group.stack}/{group.name}" if group.stack else group.name
+        lines.append(f"- `{SYMBOLS[group.verb]}` **{_escape(name)}** {_escape(group.title)}")
+        lines.extend(f"  - {_code(_reason(reason))}" for reason in group.reasons)
+    for title, entries in (("Blocked", [line for one in plan.blocked for line in _blocked(one)]), ("Notes", list(plan.notes))):
+        if entries:
+            lines.extend(["", f"**{title}**", "", *(f"- {_escape(entry.strip())}" for entry in entries)])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _escape(value: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in value)
+
+
+def _code(value: str) -> str:
+    return f"`{value.replace('`', chr(39))}`"
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def data(plan: Plan, fingerprint: str) -> dict[str, Any]:
+    """Return the plan for programs, and for `apply plan.json`: nothing that the text hides."""
+    return {
+        "api": "v1",
+        "environment": plan.environment,
+        "revision": plan.revision_id,
+        "subject": plan.revision_subject,
+        "observed_at": plan.observed_at.isoformat(),
+        "fingerprint": fingerprint,
+        "complete": plan.complete,
+        "groups": [_group_data(group) for group in plan.groups],
+        "actions": [
+            {"id": one.id, "does": verb_of(one.change), "group": one.group, "needs": list(one.needs)} for one in plan.actions
+        ],
+        "waiting": [_waiting_data(one) for one in plan.waiting],
+        "drift": [_group_data(group) for group in plan.drift],
+        "blocked": [
+            {"group": one.group, "code": one.code, "message": one.message, "hint": one.hint, "source": str(one.source or "")}
+            for one in plan.blocked
+        ],
+        "notes": list(plan.notes),
+    }
+
+
+def _group_data(group: Group) -> dict[str, Any]:
+    reasons = [{"field": one.text, "old": one.old, "new": one.new, "source": str(one.source or "")} for one in group.reasons]
+    return {"key": group.key, "verb": group.verb.value, "title": group.title, "reasons": reasons}
+
+
+def _waiting_data(waiting: Waiting) -> dict[str, str]:
+    wake = waiting.wake_at.isoformat() if waiting.wake_at else ""
+    return {"group": waiting.group, "what": waiting.what, "on": waiting.on, "wake_at": wake}

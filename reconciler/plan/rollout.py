@@ -1,0 +1,305 @@
+"""Bring every slot of a service one step nearer to what Git asks for.
+
+Nothing is remembered between turns: which step comes next is read off the containers that are there. A replacement is
+made under a temporary name; the old container keeps the final one until the new one is ready, and comes back when the
+new one fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from reconciler.model.desired import FailureAction, Order
+from reconciler.model.observed import Phase, Probe
+from reconciler.model.plan import (
+    DeliverFiles,
+    Failure,
+    Reason,
+    RemoveInstance,
+    RenameInstance,
+    RunHook,
+    StartInstance,
+    StopInstance,
+    Target,
+    Verb,
+)
+from reconciler.plan import instances
+from reconciler.plan.draft import Chain
+from reconciler.plan.gates import unmet
+from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, why_failed
+from reconciler.plan.reasons import because, facts
+from reconciler.plan.upkeep import keep
+from reconciler.plan.view import Member, Slot
+from reconciler.plan.work import Work, target_of
+
+BREAKER = 3
+"""As many replacements of one slot that each leave a difference behind hold the service."""
+
+
+def roll(work: Work) -> None:
+    """Plan one service: what is in flight first, then what is missing, then what is stale, then what is too many."""
+    failing = [slot for slot in work.view.slots if _why_slot_failed(work, slot)]
+    for slot in work.view.slots:
+        _clear(work, slot)
+        match slot.current, slot.stale:
+            case None, None:
+                _create(work, slot)
+            case Member() as current, None:
+                keep(work, slot, current)
+            case Member() as current, Member() as stale:
+                _go_on(work, slot, current, stale, failed=slot in failing)
+            case _:
+                pass
+    if failing:
+        _fail(work, failing)
+    else:
+        _begin_replacements(work)
+    _retire_surplus(work)
+
+
+# --- a slot with nothing in it ---------------------------------------------------------------------------------------
+
+
+def _create(work: Work, slot: Slot) -> None:
+    group = _open_creation(work, slot)
+    if group is None or work.conflict(slot.name):
+        return
+    chain = work.chain(group, slot.number, facts(f"{slot.name} does not exist"))
+    _make(work, chain, slot, slot.name, None)
+    _start(work, chain, slot, Target(slot.name))
+
+
+def _open_creation(work: Work, slot: Slot) -> str | None:
+    """A container that this revision once had is drift; a new slot of a running service is scaling."""
+    view, replicas = work.view, _replicas(work)
+    if work.was_applied:
+        return work.mend(slot.number, f"{slot.name} is gone", replicas)
+    if view.members:
+        return work.open(Verb.UPDATE, f"scale to {replicas}", _scale_source(work))
+    return work.open(Verb.CREATE, replicas, facts("not there yet"))
+
+
+def _make(work: Work, chain: Chain, slot: Slot, name: str, inherits: Member | None) -> None:
+    chain.then("create", instances.create(work.world, work.view, slot.number, name, inherits), work.ingredients(name))
+    _deliver(work, chain, Target(name))
+
+
+def _deliver(work: Work, chain: Chain, target: Target) -> None:
+    if work.view.service.files:
+        chain.then("deliver", DeliverFiles(target, work.view.service.files))
+
+
+def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:
+    """Start once its conditions hold; until then the container stands ready, created but not started."""
+    held = unmet(work.world, work.view.service)
+    if held:
+        work.draft.wait(chain.group, f"start {slot.name}", held)
+        return
+    ours = {member.instance.id for member in (slot.current, slot.stale, *slot.extra) if member}
+    if work.port_holder(ours, chain, slot.name):
+        return
+    if stop_first is not None:
+        stop(work, chain, stop_first)
+    chain.then("start", StartInstance(target), work.ports_freed())
+    for number, hook in enumerate(work.view.service.post_start, 1):
+        chain.then(f"post-start-{number}", RunHook(target, hook))
+
+
+# --- a replacement in flight -----------------------------------------------------------------------------------------
+
+
+def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bool) -> None:
+    if failed:
+        return
+    group = work.open(Verb.UPDATE, _title(work), because(stale.comparison, work.view.service, stale.instance))
+    chain = work.chain(group, slot.number, work.reasons(group))
+    if stale.instance.name.endswith(instances.TEMPORARY):
+        _return_to(work, chain, slot, current, stale)
+    elif current.instance.phase is Phase.CREATED:
+        _deliver(work, chain, target_of(current))
+        stops = stale if work.view.order is Order.STOP_FIRST and stale.instance.running else None
+        _start(work, chain, slot, target_of(current), stops)
+    elif is_ready(current.instance, work.view.service, work.world.now) or _tolerated(work, current):
+        _finish(work, chain, slot, current, stale)
+    else:
+        _await(work, group, slot, current)
+
+
+def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
+    """The new one is ready: the old one goes, and its name passes on."""
+    retire(work, chain, stale)
+    if current.instance.name != slot.name:
+        chain.then("rename", RenameInstance(target_of(current), slot.name))
+
+
+def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
+    """What is under the temporary name is not wanted (any more): the one under the final name serves again."""
+    stop(work, chain, stale, "stop-new")
+    if not current.instance.running:
+        chain.then("start", StartInstance(target_of(current)))
+    chain.then("remove-new", RemoveInstance(target_of(stale)))
+
+
+def _await(work: Work, group: str, slot: Slot, current: Member) -> None:
+    instance, service = current.instance, work.view.service
+    if instance.probe is Probe.NONE:
+        work.draft.wait(
+            group, f"finish {slot.name}", f"{instance.name} has run for a while", wake_at=settles_at(instance, service)
+        )
+    else:
+        until = fails_at(instance, service)
+        work.draft.wait(group, f"finish {slot.name}", f"{instance.name} is healthy", wake_at=until, until=until)
+
+
+# --- a failed replacement --------------------------------------------------------------------------------------------
+
+
+def _why_slot_failed(work: Work, slot: Slot) -> str:
+    """A slot fails the update while it holds a new container that failed and some slot still holds an old one."""
+    updating = any(one.stale for one in work.view.slots)
+    if not updating or slot.current is None or work.view.service.update.failure_action is FailureAction.CONTINUE:
+        return ""
+    if slot.stale is not None and slot.stale.instance.name.endswith(instances.TEMPORARY):
+        return ""
+    return why_failed(slot.current.instance, work.view.service, work.world.now)
+
+
+def _tolerated(work: Work, current: Member) -> bool:
+    """With failure_action: continue a failed replacement counts as done; healing takes it from there."""
+    goes_on = work.view.service.update.failure_action is FailureAction.CONTINUE
+    return goes_on and bool(why_failed(current.instance, work.view.service, work.world.now))
+
+
+def _fail(work: Work, failing: list[Slot]) -> None:
+    """Give the old containers their place back and remember the spec; within max_failure_ratio only wait."""
+    view = work.view
+    if len(failing) / max(1, len(view.slots)) <= view.service.update.max_failure_ratio:
+        _begin_replacements(work)
+        return
+    first = failing[0]
+    why = f"{first.current.instance.name} {_why_slot_failed(work, first)}" if first.current else ""
+    group = work.open(Verb.UPDATE, "failed, the old containers stay", facts(why))
+    work.draft.failures.append(Failure(view.service.id, view.spec, why))
+    for slot in failing:
+        if slot.current is not None and slot.stale is not None:
+            _return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)
+
+
+# --- stale slots -----------------------------------------------------------------------------------------------------
+
+
+def _begin_replacements(work: Work) -> None:
+    """Replace as many stale slots as parallelism and delay allow, those that serve nobody first."""
+    stale = [(slot, slot.stale) for slot in work.view.slots if slot.stale is not None and slot.current is None]
+    if not stale:
+        return
+    reasons = [reason for _, member in stale for reason in because(member.comparison, work.view.service, member.instance)]
+    group = work.open(Verb.UPDATE, _title(work), reasons)
+    if _held(work, group, stale):
+        return
+    stale.sort(key=lambda pair: (pair[1].instance.running, pair[0].number))
+    budget = _budget(work)
+    for slot, member in stale[:budget]:
+        _replace(work, group, slot, member)
+    for slot, _ in stale[budget:]:
+        work.draft.wait(group, f"replace {slot.name}", "the slots before it are done", wake_at=_delayed_until(work))
+
+
+def _held(work: Work, group: str, stale: list[tuple[Slot, Member]]) -> bool:
+    """Hold where this spec has failed, or where replacing does not help."""
+    service = work.view.service
+    if work.view.held:
+        hint = f"push a fix, or `reconciler retry {service.id}`"
+        work.draft.block(group, "R130", f"{service.id}: this spec failed: {work.view.held}", hint, service.mark("image"))
+        return True
+    for slot, member in stale:
+        if work.world.history.replaced.get((f"{service.id}/{slot.number}", work.view.spec), 0) >= BREAKER:
+            fields = ", ".join(sorted({one.attribute for one in member.comparison.recreate}))
+            message = f"{service.id} was replaced {BREAKER} times and still differs: {fields}"
+            work.draft.block(group, "R131", message, "report this, or add the field to `ignore`", service.mark("image"))
+            return True
+    return any(work.conflict(slot.name + instances.TEMPORARY, stays=member) for slot, member in stale)
+
+
+def _budget(work: Work) -> int:
+    """How many further slots may be taken: parallelism less what is in flight or not ready; none during the delay."""
+    view, now = work.view, work.world.now
+    until = _delayed_until(work)
+    if until is not None and now < until:
+        return 0
+    width = view.service.update.parallelism or len(view.slots)
+    busy = sum(1 for slot in view.slots if slot.current is not None and not _steady(work, slot))
+    return max(0, width - busy)
+
+
+def _steady(work: Work, slot: Slot) -> bool:
+    member = slot.current
+    if member is None or slot.stale is not None:
+        return False
+    ready = is_ready(member.instance, work.view.service, work.world.now)
+    return ready or is_complete(member.instance, work.view.service) or _tolerated(work, member)
+
+
+def _delayed_until(work: Work) -> datetime | None:
+    last, delay = work.world.history.updated.get(work.view.service.id), work.view.service.update.delay_seconds
+    return last + timedelta(seconds=delay) if last is not None and delay else None
+
+
+def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
+    """Begin: create under the temporary name; start-first starts it beside the old one, stop-first in its stead."""
+    chain = work.chain(group, slot.number, because(old.comparison, work.view.service, old.instance))
+    name = slot.name + instances.TEMPORARY
+    _make(work, chain, slot, name, old)
+    stops = old if work.view.order is Order.STOP_FIRST and old.instance.running else None
+    _start(work, chain, slot, Target(name), stops)
+    work.draft.wait(group, f"finish {slot.name}", f"{name} is ready")
+
+
+def _title(work: Work) -> str:
+    return f"rolling {_replicas(work)}, {work.view.order} ({work.view.why_order})"
+
+
+def _replicas(work: Work) -> str:
+    count = len(work.view.slots)
+    return f"{count} replicas" if count != 1 else "1 replica"
+
+
+# --- what is too many ------------------------------------------------------------------------------------------------
+
+
+def _clear(work: Work, slot: Slot) -> None:
+    """Two containers of one kind in a slot: the better one was chosen, the others go."""
+    for number, member in enumerate(slot.extra, 1):
+        reasons = facts(f"{member.instance.name} is one too many in slot {slot.number}")
+        group = work.open(Verb.HEAL, "one container too many", reasons)
+        retire(work, work.draft.chain(group, f"{work.view.service.id}/{slot.number}/extra-{number}", reasons), member)
+
+
+def _retire_surplus(work: Work) -> None:
+    for member in work.view.surplus:
+        reasons = facts(f"{len(work.view.slots)} replicas are wanted")
+        group = work.open(Verb.UPDATE, f"scale to {len(work.view.slots)}", (*reasons, *_scale_source(work)))
+        retire(work, work.draft.chain(group, f"{work.view.service.id}/{member.instance.name}", reasons), member)
+
+
+def _scale_source(work: Work) -> Iterable[Reason]:
+    service = work.view.service
+    mark = service.mark("deploy.replicas", "scale")
+    return (Reason("replicas", str(len(work.view.members)), str(service.replicas), mark),)
+
+
+def retire(work: Work, chain: Chain, member: Member) -> None:
+    """Let a container go: its pre_stop hooks, stop, remove."""
+    stop(work, chain, member)
+    chain.then("remove", RemoveInstance(target_of(member)))
+    work.frees(member, chain.last)
+
+
+def stop(work: Work, chain: Chain, member: Member, step: str = "stop") -> None:
+    """Stop a container if it runs, its pre_stop hooks first."""
+    if member.instance.phase is Phase.RUNNING:
+        for number, hook in enumerate(work.view.service.pre_stop, 1):
+            chain.then(f"pre-{step}-{number}", RunHook(target_of(member), hook))
+    if member.instance.phase in (Phase.RUNNING, Phase.RESTARTING, Phase.PAUSED):
+        chain.then(step, StopInstance(target_of(member), work.view.service.stop_grace_seconds))

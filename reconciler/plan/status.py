@@ -1,0 +1,80 @@
+"""How is each service: as Git wants it, and well?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.desired import DesiredState, Kind
+from reconciler.model.history import History
+from reconciler.model.observed import ObservedState
+from reconciler.model.plan import Plan
+from reconciler.model.status import Health, ServiceStatus, StackStatus, Sync, worst
+from reconciler.plan.finished import finished
+from reconciler.plan.planner import survey
+from reconciler.plan.readiness import is_complete, is_ready, why_failed
+from reconciler.plan.view import ServiceView, World
+
+
+def stacks_status(
+    plan: Plan, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None
+) -> tuple[StackStatus, ...]:
+    """Return the status of every stack of the plan's world."""
+    world = survey(desired, observed, history, previous)
+    touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
+    stacks = []
+    for stack in world.desired.stacks:
+        services = tuple(_service(world, world.views[service.id], plan, touched) for service in stack.services)
+        out = any(one.sync is not Sync.SYNCED for one in services) or any(key.split("/")[0] == stack.name for key in touched)
+        sync = Sync.OUT_OF_SYNC if out else Sync.SYNCED
+        stacks.append(StackStatus(stack.name, sync, worst(one.health for one in services), services))
+    return tuple(stacks)
+
+
+def _service(world: World, view: ServiceView, plan: Plan, touched: Iterable[str]) -> ServiceStatus:
+    service, members = view.service, view.members
+    health, message = _health(world, view, plan)
+    return ServiceStatus(
+        stack=service.stack,
+        name=service.name,
+        sync=Sync.OUT_OF_SYNC if service.id in touched or view.held else Sync.SYNCED,
+        health=health,
+        wanted=service.replicas,
+        running=sum(1 for member in members if member.instance.running),
+        ready=sum(1 for member in members if is_ready(member.instance, service, world.now)),
+        image=next((str(one.instance.detail.get("Config", {}).get("Image", "")) for one in members), ""),
+        message=message,
+        since=min((one.instance.started for one in members if one.instance.started), default=None),
+    )
+
+
+def _health(world: World, view: ServiceView, plan: Plan) -> tuple[Health, str]:
+    if view.held:
+        return Health.DEGRADED, view.held
+    if service_blocked := [one.message for one in plan.blocked if one.group == view.service.id]:
+        return Health.DEGRADED, service_blocked[0]
+    if view.service.kind is Kind.JOB and finished(world, view):
+        return Health.HEALTHY, "completed"
+    if view.settled(world.now):
+        return _settled(view)
+    return _unsettled(world, view, plan)
+
+
+def _settled(view: ServiceView) -> tuple[Health, str]:
+    if not view.slots:
+        return Health.SUSPENDED, "scaled to zero"
+    done = all(slot.current and is_complete(slot.current.instance, view.service) for slot in view.slots)
+    return Health.HEALTHY, "completed" if done else ""
+
+
+def _unsettled(world: World, view: ServiceView, plan: Plan) -> tuple[Health, str]:
+    failures = [
+        f"{member.instance.name} {why}"
+        for member in view.members
+        if (why := why_failed(member.instance, view.service, world.now))
+    ]
+    if failures:
+        return Health.DEGRADED, failures[0]
+    waiting = next((f"waits until {one.on}" for one in plan.waiting if one.group == view.service.id), "")
+    if not view.members:
+        return Health.MISSING, waiting
+    return Health.PROGRESSING, waiting

@@ -1,0 +1,160 @@
+"""Put each container of a service into exactly one bucket: current or stale, per slot, or surplus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.model.desired import DesiredState, Heal, Kind, Order, Service, Stack
+from reconciler.model.history import History
+from reconciler.model.observed import Instance, ObservedState
+from reconciler.model.spec import spec_hash
+from reconciler.plan.diff import Comparison, compare
+from reconciler.plan.fleet import Fleet
+from reconciler.plan.order import order_of
+from reconciler.plan.readiness import is_complete, is_ready
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A container and how it differs from what its service asks for now."""
+
+    instance: Instance
+    comparison: Comparison
+
+    @property
+    def current(self) -> bool:
+        """Nothing differs that only a new container could change."""
+        return not self.comparison.recreate
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place of a service: its current container and the stale one it replaces, if any; `extra` are too many."""
+
+    number: int
+    name: str
+    current: Member | None = None
+    stale: Member | None = None
+    extra: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A service beside its containers, everything decided that needs no second service.
+
+    held  why no further slot is replaced ("" when nothing holds it): this spec failed at this revision
+    """
+
+    stack: Stack
+    service: Service
+    spec: str
+    slots: tuple[Slot, ...]
+    surplus: tuple[Member, ...]
+    order: Order
+    why_order: str
+    heal: Heal
+    held: str = ""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        slotted = (member for slot in self.slots for member in (slot.current, slot.stale, *slot.extra) if member)
+        return (*slotted, *self.surplus)
+
+    def settled(self, now: datetime) -> bool:
+        """Every slot holds one container, current and ready (or completed, for what runs once)."""
+        return all(
+            slot.current is not None
+            and slot.stale is None
+            and (is_ready(slot.current.instance, self.service, now) or is_complete(slot.current.instance, self.service))
+            for slot in self.slots
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a plan is made from, prepared once.
+
+    previous  the last revision applied whole, if it can still be read
+    views     by service id, for the services as they are wanted *now* (a quarantined spec falls back to the last good one)
+    """
+
+    desired: DesiredState
+    observed: ObservedState
+    history: History
+    fleet: Fleet
+    views: Mapping[str, ServiceView]
+    previous: DesiredState | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self.observed.at
+
+
+def build_views(desired: DesiredState, observed: ObservedState, history: History, fleet: Fleet) -> dict[str, ServiceView]:
+    """Return the view of every service, by service id."""
+    first = {service.id: _first_instance(service, fleet) for stack in desired.stacks for service in stack.services}
+    views = {}
+    for stack in desired.stacks:
+        siblings = {service.name: first[service.id] for service in stack.services if first[service.id]}
+        for service in stack.services:
+            views[service.id] = _build(stack, service, desired.revision.id, observed, history, fleet, siblings)
+    return views
+
+
+def _first_instance(service: Service, fleet: Fleet) -> str:
+    """The id of the container that others mean by `service:NAME`: of the lowest slot, the one under its final name."""
+    for slot, instances in sorted(fleet.slots(service.id).items()):
+        named = [instance.id for instance in instances if instance.name == service.instance_name(slot)]
+        return named[0] if named else instances[0].id
+    return ""
+
+
+def _build(
+    stack: Stack,
+    service: Service,
+    revision: str,
+    observed: ObservedState,
+    history: History,
+    fleet: Fleet,
+    siblings: Mapping[str, str],
+) -> ServiceView:
+    def judge(instance: Instance) -> Member:
+        return Member(instance, compare(service, instance, observed, history.key, siblings))
+
+    spec = spec_hash(service, history.key)
+    found = {number: tuple(map(judge, instances)) for number, instances in fleet.slots(service.id).items()}
+    wanted = range(1, service.replicas + 1)
+    slots = tuple(_slot(service, number, found.get(number, ())) for number in wanted)
+    surplus = tuple(member for number in sorted(found) if number not in wanted for member in found[number])
+    order, why = order_of(service, stack)
+    held = failure_of(service.id, spec, revision, history)
+    return ServiceView(stack, service, spec, slots, surplus, order, why, service.heal_own or stack.heal, held)
+
+
+def failure_of(service_id: str, spec: str, revision: str, history: History) -> str:
+    """Say how this spec failed at this revision, "" when it did not: either changing makes it worth another try."""
+    quarantine = history.quarantine.get(service_id)
+    if quarantine is None or (quarantine.spec, quarantine.revision) != (spec, revision):
+        return ""
+    return quarantine.message
+
+
+def _slot(service: Service, number: int, members: Iterable[Member]) -> Slot:
+    """Settle who holds the slot: the best current and the best stale one; the rest are too many."""
+    ranked = sorted(members, key=lambda member: _worth(member, service.instance_name(number)))
+    current = next((member for member in ranked if member.current), None)
+    stale = next((member for member in ranked if not member.current), None)
+    extra = tuple(member for member in ranked if member is not current and member is not stale)
+    return Slot(number, service.instance_name(number), current, stale, extra)
+
+
+def _worth(member: Member, name: str) -> tuple[bool, bool, str, str]:
+    """Under its final name before a temporary one, running before stopped, older before younger."""
+    instance = member.instance
+    return instance.name != name, not instance.running, str(instance.created or ""), instance.id
+
+
+def is_job(view: ServiceView) -> bool:
+    return view.service.kind is Kind.JOB

@@ -1,0 +1,162 @@
+"""One service's share of a plan in the making: what it may use, what stands in its way, what it leaves free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.model import labels
+from reconciler.model.desired import Heal
+from reconciler.model.observed import Instance, Neighbour
+from reconciler.model.plan import Group, Reason, Target, Verb
+from reconciler.model.spec import live_document, spec_hash
+from reconciler.plan.draft import Chain, Draft
+from reconciler.plan.reasons import facts
+from reconciler.plan.view import Member, ServiceView, World
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    world: World
+    view: ServiceView
+    draft: Draft
+
+    def open(self, verb: Verb, title: str, reasons: Iterable[Reason]) -> str:
+        """Open the service's group of the plan. Returns its key."""
+        service = self.view.service
+        return self.draft.group(service.id, service.stack, service.name, verb, title, reasons)
+
+    def chain(self, group: str, slot: int, reasons: Iterable[Reason]) -> Chain:
+        """Begin a run of actions on a slot."""
+        return self.draft.chain(group, f"{self.view.service.id}/{slot}", reasons)
+
+    def reasons(self, group: str) -> tuple[Reason, ...]:
+        return self.draft.groups[group].reasons
+
+    # --- drift -------------------------------------------------------------------------------------------------------
+
+    @property
+    def was_applied(self) -> bool:
+        """Git has not changed this service since all of it was there: whatever differs now is drift."""
+        world, service = self.world, self.view.service
+        if world.history.applied == world.desired.revision.id:
+            return True
+        before = next((one for one in _services(world.previous, service.stack) if one.name == service.name), None)
+        if before is None or before.replicas != service.replicas:
+            return False
+        key = world.history.key
+        return (spec_hash(before, key), live_document(before)) == (spec_hash(service, key), live_document(service))
+
+    def mend(self, slot: int, fact: str, title: str = "drift") -> str | None:
+        """Open the group to heal a slot; None when it is not to be healed, or not yet (the plan then says so)."""
+        service, reasons = self.view.service, facts(fact)
+        if self.view.heal is not Heal.HEAL:
+            if self.view.heal is Heal.DETECT:
+                self.draft.drift.append(Group(service.id, service.stack, service.name, Verb.HEAL, "not healed", reasons))
+            return None
+        key = f"{service.id}/{slot}"
+        backoff = self.world.history.heals.get(key)
+        if backoff is not None and self.world.now < backoff.next:
+            group = self.open(Verb.HEAL, title, reasons)
+            self.draft.wait(group, f"heal {fact}", f"back-off after {backoff.attempts} attempts", wake_at=backoff.next)
+            return None
+        return self.open(Verb.HEAL, title, reasons)
+
+    # --- what it needs -----------------------------------------------------------------------------------------------
+
+    def ingredients(self, name: str) -> tuple[str, ...]:
+        """Return the actions of this plan that make what the container needs, or free its name."""
+        service = self.view.service
+        networks = (f"network:{attachment.network}" for attachment in service.networks)
+        volumes = (f"volume:{volume}" for volume in service.volumes)
+        content = (f"volume:{volume.name}" for volume in service.content_volumes)
+        return self.draft.needed(*networks, *volumes, *content, f"image:{service.image}", f"name:{name}")
+
+    def ports_freed(self) -> tuple[str, ...]:
+        """Return the actions of this plan that free host ports this service publishes."""
+        return self.draft.needed(*(f"port:{port}" for port in fixed_ports(self.view.service.container)))
+
+    def frees(self, member: Member, action: str) -> None:
+        """Note that an action leaves a container's name and host ports free."""
+        self.draft.provides[f"name:{member.instance.name}"] = action
+        for port in held_ports(member.instance):
+            self.draft.provides[f"port:{port}"] = action
+
+    # --- what stands in its way --------------------------------------------------------------------------------------
+
+    def conflict(self, name: str, stays: Member | None = None) -> bool:
+        """Block the service where a foreign container has its name or holds its host port."""
+        service = self.view.service
+        for neighbour in self.world.observed.neighbours or ():
+            owner = _owner(neighbour)
+            if neighbour.name == name:
+                hint = (
+                    f"adopt it (`adopt: [{_project(neighbour)}]`), rename it, or remove it"
+                    if _project(neighbour)
+                    else "rename it or remove it"
+                )
+                self.draft.block(
+                    service.id, "R132", f"container name {name} belongs to {owner}", hint, service.mark("container_name")
+                )
+                return True
+            if stays is None and (port := _clash(neighbour, service.container)):
+                message = f"host port {port} is held by {neighbour.name}, which belongs to {owner}"
+                self.draft.block(service.id, "R133", message, "stop it, or publish another port", service.mark("ports"))
+                return True
+        return False
+
+    def port_holder(self, ours: set[str], chain: Chain, what: str) -> bool:
+        """Wait where another container of ours still holds a host port that this service publishes."""
+        wanted = set(fixed_ports(self.view.service.container))
+        for instance in self.world.observed.instances:
+            held = wanted & set(held_ports(instance)) if instance.running and instance.id not in ours else set()
+            port = min(held, default="")
+            if port and f"port:{port}" not in self.draft.provides:
+                self.draft.wait(chain.group, f"start {what}", f"{instance.name} gives up host port {port}")
+                return True
+        return False
+
+
+def target_of(member: Member) -> Target:
+    """Return the target of an observed container: its id."""
+    return Target(member.instance.name, member.instance.id)
+
+
+def fixed_ports(container: dict[str, object] | object) -> Iterator[str]:
+    """Yield the host ports a create payload asks for, as "8080/tcp"; ranges and random ones are the engine's to choose."""
+    host = container.get("HostConfig", {}) if hasattr(container, "get") else {}
+    yield from _host_ports(host.get("PortBindings"))
+
+
+def held_ports(instance: Instance) -> Iterator[str]:
+    """Yield the host ports a container holds while it runs."""
+    yield from _host_ports(instance.detail.get("HostConfig", {}).get("PortBindings"))
+
+
+def _host_ports(bindings: object) -> Iterator[str]:
+    for port, entries in (bindings or {}).items():  # type: ignore[attr-defined]
+        for entry in entries or ():
+            published = str(entry.get("HostPort") or "")
+            if published.isdecimal() and published != "0":
+                yield f"{published}/{str(port).partition('/')[2] or 'tcp'}"
+
+
+def _clash(neighbour: Neighbour, container: object) -> str:
+    wanted = set(fixed_ports(container))
+    return min((f"{port}/{protocol}" for _, port, protocol in neighbour.ports if f"{port}/{protocol}" in wanted), default="")
+
+
+def _owner(neighbour: Neighbour) -> str:
+    if environment := neighbour.labels.get(labels.ENVIRONMENT):
+        return f"environment {environment!r} of another reconciler"
+    if project := _project(neighbour):
+        return f"Compose project {project!r}, which this environment does not own"
+    return "nobody we know"
+
+
+def _project(neighbour: Neighbour) -> str:
+    return neighbour.labels.get(labels.COMPOSE_PROJECT, "")
+
+
+def _services(desired, stack: str):  # type: ignore[no-untyped-def]
+    return next((one.services for one in desired.stacks if one.name == stack), ()) if desired else ()
