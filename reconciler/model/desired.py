@@ -132,7 +132,7 @@ class ContentVolume:
 
     name        `reconciler-content-<hash>`: equal names mean equal content, so one volume serves every container that asks
     target      the directory it is mounted at; the mount stands in Service.container already
-    files       absolute targets in the container, all below `target`
+    files       their targets count from the volume's root
     read_only   how it is mounted
     with_image  the volume also holds what the image has at `target`: the engine copies it in when the first container that
                 mounts the volume is created; else it holds the files alone
