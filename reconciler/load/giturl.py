@@ -48,6 +48,10 @@ class CommitName:
         """Say whether it could be a commit id, whole or shortened."""
         return bool(_COMMIT_ID.fullmatch(self.base))
 
+    @property
+    def is_whole_id(self) -> bool:
+        return self.may_be_id and len(self.base) == 40
+
 
 def parse_url(
     text: str, *, allow_file: bool = False, allow_http: bool = False, mark: Mark | None = None, at: str = ""

@@ -1,0 +1,310 @@
+"""Where does the repository stand on this machine's disk, and is it whole?
+
+One bare clone per directory. It is made beside its place and moved in when complete, so a half-made one is never seen;
+what is damaged is replaced the same way. A file lock keeps other processes out while it changes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from reconciler.drivers.git import faults
+from reconciler.drivers.git.environment import (
+    Credentials,
+    local_environment,
+    remote_environment,
+    secrets,
+    trust_file,
+)
+from reconciler.drivers.git.process import Output, require_git, run
+from reconciler.errors import Refused, Unreachable
+from reconciler.load.giturl import GitUrl
+
+KEPT = "refs/reconciler/applied/"
+BRANCHES = "refs/reconciler/branch/"
+_LOCK_POLL_SECONDS = 0.02
+_LEFT_BEHIND = ("*.lock", "gc.pid", "refs/**/*.lock", "objects/info/**/*.lock", "objects/pack/tmp_*", "objects/pack/*.keep")
+_WHOLE_ID = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a repository may cost.
+
+    fetch_seconds  one fetch, and the wait for another process that fetches into the same clone
+    clone_seconds  the first fetch, which brings the whole history
+    local_seconds  any call that stays on this machine
+    clone_bytes    the clone on disk
+    blob_bytes     one file read from it
+    """
+
+    fetch_seconds: float = 60.0
+    clone_seconds: float = 900.0
+    local_seconds: float = 30.0
+    clone_bytes: int = 2 * 1024**3
+    blob_bytes: int = 64 * 1024**2
+
+
+class Clone:
+    """A bare clone of one remote below `directory`. Its methods raise faults.Damaged when it is not whole.
+
+    lost  names of kept commits that the last rebuild could not save; () when there are none
+    """
+
+    def __init__(
+        self, directory: Path, url: GitUrl, credentials: Credentials, limits: Limits, ambient: Mapping[str, str]
+    ) -> None:
+        self.path = directory / "repository.git"
+        self.lost: tuple[str, ...] = ()
+        self._fresh = directory / "fresh.git"
+        self._broken = directory / "broken.git"
+        self._directory = directory
+        self._url = url
+        self._credentials = credentials
+        self._limits = limits
+        self._ambient = ambient
+        self._thread_lock = threading.RLock()
+        self._depth = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What git gets for work that stays on this machine."""
+        return local_environment(self._ambient, (self.path, self._fresh, self._broken))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other threads and processes out. May be nested. Raises Unreachable when others hold it too long."""
+        if not self._thread_lock.acquire(timeout=self._limits.fetch_seconds):
+            raise self._busy()
+        try:
+            self._depth += 1
+            with self._file_locked() if self._depth == 1 else nullcontext():
+                yield
+        finally:
+            self._depth -= 1
+            self._thread_lock.release()
+
+    def update(self, branch: str) -> None:
+        """Bring the branch up to date, making or remaking the clone where needed. Call it locked."""
+        require_git(self._ambient.get("PATH", ""))
+        self._clear_left_behind()
+        if self.path.exists():
+            with suppress(faults.Damaged):
+                return self._fetch_branch(self.path, branch, self._limits.fetch_seconds)
+        return self.rebuild(branch)
+
+    def rebuild(self, branch: str) -> None:
+        """Make a new clone beside the old one, carry over what was kept, and swap them. Call it locked."""
+        shutil.rmtree(self._fresh, ignore_errors=True)
+        try:
+            self._checked(self._run("init", "--quiet", "--bare", "--template=", str(self._fresh)))
+            self._fetch_branch(self._fresh, branch, self._limits.clone_seconds)
+            self._carry_over_kept()
+        except faults.Damaged as damage:
+            hint = "run `git fsck` in the remote repository"
+            raise Unreachable(f"repository {self._url} sends damaged data: {damage}", hint=hint) from damage
+        else:
+            self._swap()
+        finally:
+            shutil.rmtree(self._fresh, ignore_errors=True)
+
+    def fetch_other(self, name: str) -> str | None:
+        """Fetch a branch or a whole commit id that is not followed; return its commit id, None when there is none.
+
+        Nothing refers to it afterwards, so git forgets it after two weeks unless it is kept.
+        """
+        reference = name if _WHOLE_ID.fullmatch(name) else f"refs/heads/{name}"
+        try:
+            self._fetch(self.path, reference, self._limits.fetch_seconds, "--write-fetch-head")
+        except faults.BranchMissing:
+            return None
+        return self.resolve("FETCH_HEAD")
+
+    def tip(self, branch: str) -> str | None:
+        """Return the commit the branch pointed at when it was last fetched, None before."""
+        return _references(self.path, BRANCHES).get(_as_name(branch))
+
+    def resolve(self, name: str) -> str | None:
+        """Return the id of the commit that git calls by this (checked) name; None when it is not here."""
+        found = self._run("--git-dir", str(self.path), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return found.lines[0] if found.status == 0 and found.lines else None
+
+    def between(self, old: str, new: str, most: int) -> tuple[str, ...]:
+        """Return the ids of the commits that new has and old has not, newest first."""
+        listed = self._run("--git-dir", str(self.path), "rev-list", f"--max-count={most}", new, f"^{old}")
+        return tuple(self._checked(listed).lines)
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Say whether new was built upon old; false as well when old is gone."""
+        return self._run("--git-dir", str(self.path), "merge-base", "--is-ancestor", old, new).status == 0
+
+    def keep(self, commit: str, name: str) -> None:
+        """Protect a commit under a (checked) name from being forgotten. Call it locked."""
+        self._checked(self._run("--git-dir", str(self.path), "update-ref", KEPT + name, commit))
+
+    @contextmanager
+    def _file_locked(self) -> Iterator[None]:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = (self._directory / "lock").open("wb")
+        except OSError as error:
+            message = f"the clone's directory {self._directory} cannot be written: {error.strerror}"
+            raise Unreachable(message, hint="make the state directory writable for this user") from error
+        with file:  # closing it gives the lock back
+            self._wait_for(file)
+            yield
+
+    def _wait_for(self, file: BinaryIO) -> None:
+        deadline = time.monotonic() + self._limits.fetch_seconds
+        pause = threading.Event()
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise self._busy() from None
+                pause.wait(_LOCK_POLL_SECONDS)
+
+    def _busy(self) -> Unreachable:
+        message = f"the clone in {self._directory} has been in use elsewhere for {self._limits.fetch_seconds:g} s"
+        return Unreachable(message, hint="give each reconciler a state directory of its own")
+
+    def _clear_left_behind(self) -> None:
+        # Whoever made these is gone: we hold the lock, and git never outlives the call that started it.
+        for pattern in _LEFT_BEHIND:
+            for left in self.path.glob(pattern):
+                left.unlink(missing_ok=True)
+
+    def _fetch_branch(self, clone: Path, branch: str, seconds: float) -> None:
+        reference = f"+refs/heads/{branch}:{BRANCHES}{_as_name(branch)}"
+        try:
+            self._fetch(clone, reference, seconds, "--no-write-fetch-head")
+        except faults.BranchMissing:
+            raise self._no_branch(branch) from None
+
+    def _fetch(self, clone: Path, reference: str, seconds: float, *options: str) -> None:
+        """Fetch one reference. The clone's size is watched meanwhile, since a remote may send without end."""
+        watch = partial(self._refuse_too_large, clone)
+        fetch = ("fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules", *options)
+        self._ask("--git-dir", str(clone), *fetch, "--", str(self._url), reference, seconds=seconds, watch=watch)
+
+    def _no_branch(self, branch: str) -> Refused:
+        """Tell an empty repository from a deleted branch, and name the branches there are."""
+        listed = self._ask("ls-remote", "--heads", "--", str(self._url), seconds=self._limits.fetch_seconds)
+        branches = [line.partition("refs/heads/")[2] for line in listed.lines]
+        if not branches:
+            return Refused(f"repository {self._url} is empty", hint="push a first commit; until then nothing is changed")
+        near = get_close_matches(branch, branches, 3) or sorted(branches)[:5]
+        hint = f"nothing is removed because of that; there is {', '.join(near)}"
+        return Refused(f'repository {self._url} has no branch "{branch}"', hint=hint)
+
+    def _refuse_too_large(self, clone: Path) -> None:
+        if _bytes_below(clone) > self._limits.clone_bytes:
+            message = f"repository {self._url} takes more than {self._limits.clone_bytes} bytes on disk"
+            raise Refused(message, hint="remove large files from its history, or raise the cap (clone_bytes)")
+
+    def _carry_over_kept(self) -> None:
+        old = self.path if self.path.exists() else self._broken
+        kept = _references(old, KEPT)
+        for name, commit in kept.items():
+            if self._saved(commit, KEPT + name, old):
+                self._checked(self._run("--git-dir", str(self._fresh), "update-ref", KEPT + name, commit))
+        self.lost = tuple(sorted(kept.keys() - _references(self._fresh, KEPT).keys()))
+
+    def _saved(self, commit: str, reference: str, old: Path) -> bool:
+        """Say whether the fresh clone holds the commit, after asking the old clone and then the remote for it."""
+        if self._has(commit):
+            return True
+        # What makes git refuse a clone at once is most often its HEAD, which nothing here needs.
+        (old / "HEAD").write_text("ref: refs/heads/none\n")
+        fetch = ("--git-dir", str(self._fresh), "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--")
+        self._run(*fetch, str(old), f"+{reference}:{reference}", allowed="file")
+        if not self._has(commit):
+            with suppress(faults.BranchMissing, faults.Damaged, Unreachable):
+                self._fetch(self._fresh, commit, self._limits.fetch_seconds, "--no-write-fetch-head")
+        return self._has(commit)
+
+    def _has(self, commit: str) -> bool:
+        """Say whether the fresh clone holds a commit with all it refers to."""
+        listing = ("rev-list", "--objects", "--max-count=1", "--quiet", commit)
+        return self._run("--git-dir", str(self._fresh), *listing).status == 0
+
+    def _swap(self) -> None:
+        # If we die between the two renames, the next update finds no clone, makes one and asks `broken` for what was kept.
+        if self.path.exists():
+            shutil.rmtree(self._broken, ignore_errors=True)
+            os.rename(self.path, self._broken)
+        os.rename(self._fresh, self.path)
+        shutil.rmtree(self._broken, ignore_errors=True)
+
+    def _run(self, *arguments: str, allowed: str = "") -> Output:
+        """Run git on this machine only, whatever comes of it."""
+        environment = self.environment | {"GIT_ALLOW_PROTOCOL": allowed}
+        about = f"git in {self._directory}"
+        return run(arguments, environment, deadline_seconds=self._limits.local_seconds, about=about)
+
+    def _ask(self, *arguments: str, seconds: float, watch: Callable[[], None] = lambda: None) -> Output:
+        """Run git against the remote. Raises what git's complaint means."""
+        environment = remote_environment(self._url, self._credentials, self._ambient, (self.path, self._fresh))
+        if self._url.scheme == "file":
+            environment["GIT_CONFIG_GLOBAL"] = str(self._trust())
+        about = f"repository {self._url}"
+        return self._checked(run(arguments, environment, deadline_seconds=seconds, about=about, watch=watch))
+
+    def _trust(self) -> Path:
+        path = self._directory / "gitconfig"
+        path.write_text(trust_file(self._url))
+        return path
+
+    def _checked(self, output: Output) -> Output:
+        if output.status:
+            raise faults.fault(output, str(self._url), secrets(self._credentials, self._ambient))
+        return output
+
+
+def _as_name(branch: str) -> str:
+    # One level deep: `a` and `a/b` cannot both be files below one directory, and one may follow the other.
+    return branch.replace("/", "%2F")
+
+
+def _references(clone: Path, prefix: str) -> dict[str, str]:
+    """Return name and commit of the references below a prefix, read from their files: that works in a broken clone."""
+    packed = _lines(clone / "packed-refs")
+    found = {name: commit for commit, _, name in (line.partition(" ") for line in packed)}
+    loose = {str(path.relative_to(clone)): path for path in (clone / prefix).glob("**/*") if path.is_file()}
+    found |= {name: "".join(_lines(path)[:1]) for name, path in loose.items()}
+    return {
+        name.removeprefix(prefix): commit
+        for name, commit in found.items()
+        if name.startswith(prefix) and _WHOLE_ID.fullmatch(commit)
+    }
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _bytes_below(directory: Path) -> int:
+    return sum(_size(Path(where) / name) for where, _, names in os.walk(directory) for name in names)
+
+
+def _size(path: Path) -> int:
+    # git renames and removes files while we count.
+    with suppress(FileNotFoundError):
+        return path.stat(follow_symlinks=False).st_size
+    return 0
