@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES = 64 * 1024 * 1024
 ENTRIES = 20_000
+DEPTH = 60
 HIDDEN = ".git"
 
 
@@ -59,7 +60,7 @@ class DirectoryFiles:
     def identity(self, path: str) -> str:
         """Return a hash of the content, for a directory of everything below it; "" for what is not there.
 
-        Raises InvalidState for a directory of more than 20,000 entries.
+        Raises InvalidState for a directory of more than 20,000 entries or 60 levels.
         """
         if path not in self._identities:
             self._identities[path] = self._identify(path)
@@ -129,7 +130,7 @@ class DirectoryFiles:
         if self.kind(path) is not FileKind.DIRECTORY:
             return ()
         try:
-            return tuple(sorted(name for name in os.listdir(self._place(path)) if name != HIDDEN))
+            return tuple(sorted(_printing(name) for name in os.listdir(self._place(path)) if name != HIDDEN))
         except OSError as error:
             raise self._unreadable(path, error) from error
 
@@ -158,15 +159,15 @@ class DirectoryFiles:
         for name in self.children(path):
             child = _join(path, name)
             kind = self.kind(child)
-            self._refuse_too_many()
+            self._refuse_too_many(child)
             if kind:
                 mode = "x" if self.executable(child) else "-"
                 digest.update(f"{kind.value} {mode} {self.identity(child)} ".encode() + os.fsencode(name) + b"\0")
         return digest.hexdigest()
 
-    def _refuse_too_many(self) -> None:
-        if len(self._stats) > ENTRIES:
-            message = f"the directory holds more than {ENTRIES} entries, the most that are looked at"
+    def _refuse_too_many(self, path: str) -> None:
+        if len(self._stats) > ENTRIES or path.count("/") > DEPTH:
+            message = f"the directory holds more than {ENTRIES} entries or {DEPTH} levels, the most that are looked at"
             raise _invalid("R078", "", message, "name the directory that holds only the desired state")
 
     def _place(self, path: str) -> Path:
@@ -228,6 +229,11 @@ _LINK_HINT = "put the file itself there"
 
 def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
+
+
+def _printing(name: str) -> str:
+    """Turn a name that is no UTF-8 into one that prints; nothing is found under it."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _kind(mode: int) -> FileKind | None:
