@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from reconciler.errors import InvalidState, Mark, Problem, Severity
-from reconciler.load.interpolate import MAX_CHARACTERS, Lookup, interpolate
+from reconciler.load.interpolate import Budget, Lookup, interpolate
 from reconciler.load.text import brief, decode
 
 
@@ -81,7 +81,8 @@ class _Reading:
     warnings: list[Problem] = field(default_factory=list)
     _line: int = 1
     _counted: int = 0
-    _characters: int = 0
+    # Each line may double the one before: the file as a whole is bounded, not only one value.
+    _budget: Budget = field(default_factory=Budget)
 
     def statements(self) -> None:
         position = self._next(0)
@@ -140,16 +141,12 @@ class _Reading:
     def _assign(self, name: str, value: str, mark: Mark, *, interpolated: bool) -> None:
         if interpolated:
             try:
-                result = interpolate(value, self._value, mark, brief(name))
+                result = interpolate(value, self._value, mark, brief(name), self._budget)
             except InvalidState as error:
                 self.problems += error.problems
                 return
             value = result.text
             self.unset += [(unset, mark) for unset in result.unset]
-        self._characters += len(value)
-        # Each line may double the one before: the file as a whole is bounded, not only one value.
-        if self._characters > MAX_CHARACTERS:
-            raise InvalidState([*self.problems, _too_long(mark)])
         self.variables[name] = (value, mark)
 
     def _value(self, name: str) -> str | None:
@@ -193,8 +190,3 @@ def _bad_name(name: str, mark: Mark) -> Problem:
 def _after_quote(name: str, mark: Mark) -> Problem:
     message = f"the text after the quoted value of {brief(name)} is read as another variable"
     return Problem("R009", message, mark, brief(name), "put the whole value in quotes", severity=Severity.WARNING)
-
-
-def _too_long(mark: Mark) -> Problem:
-    message = f"interpolation makes this file's values longer than {MAX_CHARACTERS:,} characters"
-    return Problem("R014", message, mark, hint="repeat fewer or shorter variables")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.text import LINE_BREAK, printable
@@ -23,16 +24,20 @@ _YAML_NAME = re.compile(r"\.ya?ml$", re.IGNORECASE)
 _WIDEST_EXCERPT = 160
 _LONGEST_WORD = 64
 _NEAR_ENOUGH = 0.7
+# Nobody reads further, and every excerpt looks at the lines around its own.
+_MOST_EXCERPTS = 200
 
 
 def with_excerpts(problems: Iterable[Problem], files: Files) -> tuple[Problem, ...]:
     """Return the problems with the line each stands on, where there is one to show.
 
     Values whose key sounds secret and the user info of URLs are masked. Of an env file only the variable's name is
-    ever shown. What cannot be read is left without an excerpt.
+    ever shown. What cannot be read is left without an excerpt, and so is what comes after the first 200 problems.
     """
     sources = _Sources(files)
-    return tuple(_with_excerpt(problem, sources) for problem in problems)
+    rest = iter(problems)
+    shown = tuple(_with_excerpt(problem, sources) for problem in islice(rest, _MOST_EXCERPTS))
+    return (*shown, *rest)
 
 
 def render_problem(problem: Problem) -> str:

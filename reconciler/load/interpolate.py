@@ -33,19 +33,36 @@ class Interpolated:
     unset: tuple[str, ...] = ()
 
 
-def interpolate(text: str, lookup: Lookup, mark: Mark | None = None, at: str = "") -> Interpolated:
+@dataclass(slots=True)
+class Budget:
+    """How many characters may still come out of variables: one for a whole file, or two lines could fill the memory."""
+
+    characters: int = MAX_CHARACTERS
+
+    def spend(self, characters: int) -> None:
+        """Take from what is left. Raises ValueError when that is not enough."""
+        self.characters -= characters
+        if self.characters < 0:
+            raise ValueError(f"interpolation adds more than {MAX_CHARACTERS:,} characters")
+
+
+def interpolate(
+    text: str, lookup: Lookup, mark: Mark | None = None, at: str = "", budget: Budget | None = None
+) -> Interpolated:
     """Return the text with its variables replaced. `mark` and `at` say where it stands, for the message.
 
     A default is interpolated even when it is not used, as in Compose. Raises InvalidState for broken syntax, for a
-    required variable without a value, and for a result beyond 1 MiB.
+    required variable without a value, and when the budget is spent; each call has its own unless one is given.
     """
     if "$" not in text:
         return Interpolated(text)
-    substitution = _Substitution(lookup)
+    substitution = _Substitution(lookup, budget or Budget())
     try:
         result = substitution.expand(text, 0)
     except _Malformed as error:
         raise InvalidState([Problem(error.code, str(error), mark, at, error.hint)]) from None
+    except ValueError as error:
+        raise InvalidState([Problem("R014", str(error), mark, at, "use fewer or shorter variables")]) from None
     return Interpolated(result, substitution.references > 0, tuple(dict.fromkeys(substitution.unset)))
 
 
@@ -71,6 +88,7 @@ class _Substitution:
     """One interpolation: what it looks up in, and what it met on the way."""
 
     lookup: Lookup
+    budget: Budget
     references: int = 0
     unset: list[str] = field(default_factory=list)
 
@@ -78,14 +96,13 @@ class _Substitution:
         if depth > MAX_NESTING:
             raise _invalid(f"defaults nested more than {MAX_NESTING} deep", "set the variable instead")
         pieces: list[str] = []
-        size = position = 0
+        position = 0
         lines = _Lines(text)
         while (dollar := text.find("$", position)) >= 0:
             piece, end = self._reference(text, dollar, lines, depth)
             pieces += text[position:dollar], piece
-            size += dollar - position + len(piece)
             position = end
-            _check_size(size)
+            self.budget.spend(len(piece))
         return "".join(pieces) + text[position:]
 
     def _reference(self, text: str, dollar: int, lines: _Lines, depth: int) -> tuple[str, int]:
@@ -204,9 +221,3 @@ def _no_operator(text: str, name: re.Match[str]) -> _Malformed:
 
 def _invalid(reason: str, hint: str) -> _Malformed:
     return _Malformed("R007", f"invalid interpolation format: {reason}", hint)
-
-
-def _check_size(characters: int) -> None:
-    if characters > MAX_CHARACTERS:
-        message = f"interpolation makes this longer than {MAX_CHARACTERS:,} characters"
-        raise _Malformed("R014", message, "repeat fewer or shorter variables")

@@ -149,7 +149,7 @@ class _Composer:
             return Node(text, mark, key)
         value = resolve(text)
         if value is text and is_date(text):
-            self._blame_date(text, mark)
+            self._blame_date(mark)
         return Node(value, mark, key)
 
     def _tagged_scalar(self, event: Any, mark: Mark, key: Mark | None) -> Node:
@@ -164,7 +164,7 @@ class _Composer:
     def _converted(self, tag: str, text: str, mark: Mark) -> Scalar:
         name = tag.removeprefix(_STANDARD)
         if name == "timestamp":
-            self._blame_date(text, mark)
+            self._blame_date(mark)
         elif name not in _SCALAR_TAGS:
             self._blame_tag(tag, mark)
         else:
@@ -252,8 +252,8 @@ class _Composer:
         hint = "Compose knows !reset and !override; quote text that starts with !"
         self._blame("R005", f'unknown tag "{shown}"', mark, hint)
 
-    def _blame_date(self, text: str, mark: Mark) -> None:
-        self._blame("R021", f"{text} is a date, and no field takes a date", mark, f'write "{text}" in quotes')
+    def _blame_date(self, mark: Mark) -> None:
+        self._blame("R021", "this value is a date, and no field takes a date", mark, "write it in quotes")
 
     def _blame_duplicate(self, name: str, mark: Mark, first: Node) -> None:
         line = first.where.line
