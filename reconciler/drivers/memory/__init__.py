@@ -1,0 +1,13 @@
+"""A whole world in memory, with an engine in it that is reached as a real one is: for tests, and to plan without Docker."""
+
+from __future__ import annotations
+
+from reconciler.drivers.memory.audit import Rule, Violation
+from reconciler.drivers.memory.fault import Killed
+from reconciler.drivers.memory.image import Behaviour
+from reconciler.drivers.memory.refusal import EngineError
+from reconciler.drivers.memory.registry import Trouble
+from reconciler.drivers.memory.runtime import MemoryRuntime
+from reconciler.drivers.memory.world import World
+
+__all__ = ["Behaviour", "EngineError", "Killed", "MemoryRuntime", "Rule", "Trouble", "Violation", "World"]
