@@ -63,6 +63,21 @@ class CreateVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class FillVolume:
+    """Put files into a volume that no running container uses yet; targets count from its root.
+
+    image   what the helper container is made of that mounts the volume and never starts; it must be there
+    labels  of the helper, so that one left behind by a killed process is known as ours
+    Doing it twice changes nothing.
+    """
+
+    volume: str
+    files: tuple[ContentFile, ...] = field(repr=False)
+    image: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveVolume:
     name: str
 
@@ -160,6 +175,7 @@ Change = (
     | ConnectNetwork
     | DisconnectNetwork
     | CreateVolume
+    | FillVolume
     | RemoveVolume
     | PullImage
     | RemoveImage
@@ -217,7 +233,7 @@ class Group:
 class Action:
     """One call to one port, after everything in `needs` (ids of actions of the same plan).
 
-    `id` is stable: equal inputs make equal ids. `group` is a Group.key.
+    `id` is stable: equal inputs make equal ids. `group` is a Group.key, `verb` what happens to that group.
     """
 
     id: str
@@ -225,6 +241,7 @@ class Action:
     group: str
     reasons: tuple[Reason, ...]
     needs: tuple[str, ...] = ()
+    verb: Verb = Verb.UPDATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,126 @@
+"""Which image does a reference name, here and at its registry, and how does it come here?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import requests
+from docker import auth
+from docker.errors import DockerException
+
+from reconciler.drivers.docker.connection import BROKEN, Connection, document, path_of, side_by_side, unreachable
+from reconciler.drivers.docker.errors import Rejected, one_line
+from reconciler.drivers.docker.observe import moment
+from reconciler.errors import ReconcilerError, Refused
+from reconciler.model.observed import ObservedImage
+from reconciler.model.plan import PullImage, RemoveImage
+
+REGISTRY_SECONDS = 15.0
+"""How long an image registry may take to name a digest: a plan waits for it."""
+
+PULL_SECONDS = 120.0
+"""How long a pull may show no progress at all."""
+
+
+def local_image(connection: Connection, reference: str) -> ObservedImage | None:
+    """Return the image a reference names on the engine, or None."""
+    try:
+        found = connection.get(path_of("/images/{}/json", reference))
+    except Rejected as rejected:
+        if rejected.status == 404:
+            return None
+        raise
+    return ObservedImage(
+        id=found["Id"],
+        tags=tuple(found.get("RepoTags") or ()),
+        digests=tuple(found.get("RepoDigests") or ()),
+        config=found.get("Config") or {},
+        created=moment(found.get("Created")),
+    )
+
+
+def registry_digests(connection: Connection, references: list[str]) -> dict[str, str]:
+    """Return the digest that the registry names for each reference, as far as it answers."""
+    found = side_by_side(lambda reference: _registry_digest(connection, reference), references)
+    return {reference: digest for reference, digest in zip(references, found, strict=True) if digest}
+
+
+def pull(connection: Connection, change: PullImage) -> None:
+    """Pull; by the plan's digest where it has one, and then named as Git names it, whatever the tag says by now."""
+    repository, tag, written = split(change.reference)
+    digest = written or change.digest
+    _fetch(connection, repository, digest or tag or "latest", change.platform)
+    if digest and not written:
+        named = path_of("/images/{}/tag", f"{repository}@{digest}")
+        connection.ask("POST", named, query={"repo": repository, "tag": tag or "latest"}).close()
+
+
+def remove_image(connection: Connection, change: RemoveImage) -> None:
+    """Take the reference away, and the image with its last one. An image that is gone already is as wanted."""
+    try:
+        connection.delete(path_of("/images/{}", change.reference))
+    except Rejected as rejected:
+        if rejected.status != 404:
+            raise
+
+
+def split(reference: str) -> tuple[str, str, str]:
+    """Return repository, tag and digest of a reference; "" for what it does not name."""
+    name, _, digest = reference.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    # A colon before the last slash belongs to the registry's port.
+    return (repository, tag, digest) if colon and "/" not in tag else (name, "", digest)
+
+
+def credentials(repository: str) -> dict[str, str]:
+    """Return the header that logs in at the repository's registry, {} where the Docker config knows none.
+
+    Raises Refused when the config names a credential helper that does not work.
+    """
+    try:
+        registry, _ = auth.resolve_repository_name(repository)
+        found = auth.resolve_authconfig(auth.load_config(), registry)
+    except DockerException as error:
+        hint = "the credential helper that ~/.docker/config.json names must be installed here"
+        raise Refused(f"no credentials for the registry of {repository}: {one_line(str(error))}", hint=hint) from error
+    return {"X-Registry-Auth": auth.encode_header(found).decode()} if found else {}
+
+
+def _registry_digest(connection: Connection, reference: str) -> str:
+    repository, _, written = split(reference)
+    if written:
+        return written
+    # A registry that does not answer is no news: the caller is told nothing about this reference.
+    with suppress(Rejected, ReconcilerError):
+        path = path_of("/distribution/{}/json", reference)
+        answer = connection.ask("GET", path, headers=credentials(repository), seconds=REGISTRY_SECONDS)
+        return str(document(answer)["Descriptor"]["digest"])
+    return ""
+
+
+def _fetch(connection: Connection, repository: str, version: str, platform: str) -> None:
+    answer = connection.ask(
+        "POST",
+        "/images/create",
+        query={"fromImage": repository, "tag": version, "platform": platform or None},
+        headers=credentials(repository),
+        seconds=PULL_SECONDS,
+        stream=True,
+    )
+    with answer:
+        for progress in _progress(connection, answer):
+            if problem := progress.get("errorDetail") or progress.get("error"):
+                # The answer began with 200 long ago; what went wrong since stands in the stream.
+                raise Rejected(500, str(problem.get("message") if isinstance(problem, Mapping) else problem))
+
+
+def _progress(connection: Connection, answer: requests.Response) -> Iterator[Mapping[str, Any]]:
+    try:
+        for line in answer.iter_lines():
+            if line:
+                yield json.loads(line)
+    except BROKEN as error:
+        raise unreachable(connection.host, error) from error

@@ -1,0 +1,115 @@
+"""Who may change an environment on this engine?
+
+A lease is an empty volume named `reconciler-lease-ENVIRONMENT.N` whose labels say who holds it until when; the highest
+N is in force. The engine creates a volume of a name once, and whoever comes second is shown the first one's labels: to
+create N + 1 is therefore a compare-and-swap. The highest is never removed, only followed by a higher one, so a slow
+claimant who creates an N that was already left behind always sees a higher one beside it. Giving the lease back means
+to be followed by one that nobody holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.drivers.docker.connection import Connection, path_of
+from reconciler.drivers.docker.errors import Rejected
+from reconciler.model import labels
+from reconciler.ports import Lease
+
+NOBODY = ""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def claim(connection: Connection, environment: str, holder: str, now: datetime, ttl_seconds: float) -> Lease:
+    """Take or renew the lease if it may be taken; return the one in force. Renews when half of the time is over."""
+    known = _leases(connection, environment)
+    force = max(known, key=_generation, default=None)
+    if force and not _may_take(connection, force, holder, now, ttl_seconds):
+        return force
+    wanted = Lease(holder, now + timedelta(seconds=ttl_seconds), force.generation + 1 if force else 1)
+    _create(connection, environment, wanted)
+    return _settled(connection, environment, wanted)
+
+
+def release(connection: Connection, environment: str, holder: str) -> None:
+    """Follow our lease by one that nobody holds; do nothing if it is not ours."""
+    force = max(_leases(connection, environment), key=_generation, default=None)
+    if force and force.holder == holder:
+        free = Lease(NOBODY, LONG_AGO, force.generation + 1)
+        _create(connection, environment, free)
+        _settled(connection, environment, free)
+
+
+def _may_take(connection: Connection, force: Lease, holder: str, now: datetime, ttl_seconds: float) -> bool:
+    if force.holder == holder:
+        return force.expires - now < timedelta(seconds=ttl_seconds / 2)
+    return force.expires <= now or _is_gone(connection, force.holder)
+
+
+def _is_gone(connection: Connection, holder: str) -> bool:
+    """Say whether the holder named a container of this very engine, and that container runs no more."""
+    named = re.search(r"\bcontainer=([0-9a-f]{12,64})\b", holder)
+    if not named:
+        return False
+    try:
+        return not connection.get(path_of("/containers/{}/json", named[1]))["State"]["Running"]
+    except Rejected as rejected:
+        if rejected.status == 404:
+            return True
+        raise
+
+
+def _settled(connection: Connection, environment: str, wanted: Lease) -> Lease:
+    """Read back who came first, and tidy up what is no longer in force."""
+    known = _leases(connection, environment)
+    force = max(known, key=_generation, default=wanted)
+    outdated = [one for one in known if one.generation < force.generation]
+    if force.holder == wanted.holder:
+        _remove(connection, environment, outdated)
+    return force
+
+
+def _leases(connection: Connection, environment: str) -> list[Lease]:
+    found = connection.get("/volumes", filters={"label": [f"{labels.LEASE}={environment}"]})
+    return [lease for volume in found.get("Volumes") or () if (lease := _lease(volume))]
+
+
+def _lease(volume: Mapping[str, Any]) -> Lease | None:
+    """Read a volume's labels; None for a volume that only looks like a lease."""
+    marks = volume.get("Labels") or {}
+    number = re.fullmatch(r".*\.(\d+)", volume["Name"])
+    try:
+        expires = datetime.fromisoformat(marks[labels.EXPIRES])
+    except (KeyError, ValueError):
+        return None
+    return Lease(marks.get(labels.HOLDER, NOBODY), expires, int(number[1])) if number and expires.tzinfo else None
+
+
+def _create(connection: Connection, environment: str, lease: Lease) -> None:
+    marks = {
+        labels.LEASE: environment,
+        labels.ROLE: labels.ROLE_LEASE,
+        labels.HOLDER: lease.holder,
+        labels.EXPIRES: lease.expires.astimezone(UTC).isoformat(),
+    }
+    connection.post("/volumes/create", {"Name": _name(environment, lease), "Driver": "local", "Labels": marks})
+
+
+def _remove(connection: Connection, environment: str, leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        try:
+            connection.delete(path_of("/volumes/{}", _name(environment, lease)))
+        except Rejected as rejected:
+            if rejected.status != 404:
+                raise
+
+
+def _name(environment: str, lease: Lease) -> str:
+    return f"reconciler-lease-{environment}.{lease.generation}"
+
+
+def _generation(lease: Lease) -> int:
+    return lease.generation

@@ -1,0 +1,48 @@
+"""What is a change called in a message, and what of it must not stand there?"""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.model.plan import (
+    Change,
+    CreateInstance,
+    CreateNetwork,
+    CreateVolume,
+    FillVolume,
+    PullImage,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    RunHook,
+)
+
+
+def doing(change: Change) -> str:
+    """Return the beginning of a message: `start instance shop-web-1`."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(change).__name__).lower()
+    return f"{words} {_name(change)}"
+
+
+def hidden(change: Change) -> tuple[str, ...]:
+    """Return the values that may be secrets and that an engine may repeat when it refuses the change."""
+    match change:
+        case CreateInstance():
+            variables = change.payload.get("Env") or ()
+        case RunHook():
+            variables = change.hook.environment
+        case _:
+            variables = ()
+    return tuple(variable.partition("=")[2] for variable in variables)
+
+
+def _name(change: Change) -> str:
+    match change:
+        case CreateNetwork(network, _):
+            return network.name
+        case CreateInstance(name) | RemoveNetwork(_, name) | CreateVolume(name) | RemoveVolume(name) | FillVolume(name):
+            return name
+        case PullImage(reference) | RemoveImage(reference):
+            return reference
+        case _:
+            return change.target.name
