@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from reconciler.model.history import History
 from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
 from reconciler.model.plan import Change
 from reconciler.model.source import Revision
+from reconciler.model.status import Turn
 
 
 class FileKind(StrEnum):
@@ -138,6 +140,25 @@ class Runtime(Protocol):
 
     def release_lease(self, environment: str, holder: str) -> None:
         """Give the lease back, if it is ours."""
+
+
+class Store(Protocol):
+    """The state directory: cache, memory and log. Losing it loses no container and no decision in Git."""
+
+    def history(self) -> History:
+        """Return what earlier turns learned; a fresh one, with a new key, where there is nothing yet."""
+
+    def record(self, turn: Turn, history: History | None) -> None:
+        """Keep a turn, and the history it leads to (None: unchanged), in one transaction.
+
+        A turn that did and found nothing new only replaces the last one of its kind, so that idling fills no disk.
+        """
+
+    def change(self, edit: Callable[[History], History]) -> History:
+        """Replace the history by an edited one, in one transaction: for the verbs a person says."""
+
+    def turns(self, limit: int = 100) -> tuple[Turn, ...]:
+        """Return the last turns, newest first; at least the last 100 that did something are kept."""
 
 
 class Clock(Protocol):

@@ -42,6 +42,7 @@ class History:
 
     key          for spec labels
     fresh        the state directory is new (or was lost): this turn deletes nothing
+    attempted    id of the last revision a turn worked on
     applied      id of the last revision applied whole, "" for none
     manual       stack -> revision id that `apply STACK` released (sync: manual)
     quarantine   by service id
@@ -56,6 +57,7 @@ class History:
 
     key: HashKey
     fresh: bool = False
+    attempted: str = ""
     applied: str = ""
     manual: Mapping[str, str] = field(default_factory=dict)
     quarantine: Mapping[str, Quarantine] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.model.plan import Plan
+from reconciler.model.source import Revision
 
 
 class Sync(StrEnum):
@@ -84,7 +85,9 @@ class StackStatus:
 class Report:
     """One turn, whole: what woke it, what it planned, what became of it.
 
-    error  why there is no plan (bad commit, unreachable engine); the last good revision keeps being healed
+    revision  the newest valid revision, which the plan is about
+    applied   id of the last revision applied whole, after this turn
+    error     why the newest revision does not count, or why there is no plan; the last good one keeps being healed
     """
 
     started: datetime
@@ -94,7 +97,31 @@ class Report:
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
     stacks: tuple[StackStatus, ...] = ()
-    attempted: str = ""
+    revision: Revision | None = None
     applied: str = ""
     error: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What stays of a turn in the history: everything a person asks later, nothing a plan may not show.
+
+    plan     the plan as it was printed, "" where there was none
+    failed   "action: what the engine said" for each action that failed
+    """
+
+    started: datetime
+    finished: datetime
+    woke: str
+    operation: Operation
+    revision: str
+    author: str
+    subject: str
+    applied: str
+    summary: str
+    plan: str
+    failed: tuple[str, ...]
+    stacks: tuple[StackStatus, ...]
+    error: str
+    hint: str

@@ -16,6 +16,7 @@ class Draft:
 
     provides  what an action of this plan brings about -> its id: "network:shop_default", "image:web:2", "name:shop-web-1",
               "port:8080/tcp"; whoever uses it needs that action first
+    busy      groups whose actions of an earlier plan are still in flight
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     provides: dict[str, str] = field(default_factory=dict)
     complete: bool = True
+    busy: frozenset[str] = frozenset()
 
     def group(self, key: str, stack: str, name: str, verb: Verb, title: str, reasons: Iterable[Reason]) -> str:
         """Open a group, or add reasons to the one that is open under that key. Returns the key."""
@@ -39,7 +41,9 @@ class Draft:
 
     def act(self, id: str, change: Change, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:
         """Add an action. Returns its id."""
-        self.actions.append(Action(id, change, group, tuple(reasons), tuple(dict.fromkeys(need for need in needs if need))))
+        known = self.groups.get(group)
+        after = tuple(dict.fromkeys(need for need in needs if need))
+        self.actions.append(Action(id, change, group, tuple(reasons), after, known.verb if known else Verb.UPDATE))
         return id
 
     def chain(self, group: str, prefix: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> Chain:

@@ -28,6 +28,18 @@ def withheld(desired: DesiredState, history: History) -> tuple[str, ...]:
     return tuple(stack.name for stack in desired.stacks if not _released(stack, desired, history))
 
 
+def fallen_back(effective: DesiredState, newest: DesiredState, history: History) -> tuple[Service, ...]:
+    """Return the newest version of each service that fell back to an older one."""
+    counts = {service.id: service for stack in effective.stacks for service in stack.services}
+    return tuple(
+        service
+        for stack in newest.stacks
+        if _released(stack, newest, history)
+        for service in stack.services
+        if counts.get(service.id, service) is not service
+    )
+
+
 def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
     return stack.sync is SyncMode.AUTO or history.manual.get(stack.name) == desired.revision.id
 

@@ -10,7 +10,7 @@ from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
 from reconciler.plan.draft import Draft
-from reconciler.plan.effective import effective, withheld
+from reconciler.plan.effective import effective, fallen_back, withheld
 from reconciler.plan.fleet import muster
 from reconciler.plan.jobs import run_job
 from reconciler.plan.moved import moved_away
@@ -22,13 +22,19 @@ from reconciler.plan.view import ServiceView, World, build_views
 from reconciler.plan.work import Work
 
 
-def make_plan(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None) -> Plan:
+def make_plan(
+    desired: DesiredState,
+    observed: ObservedState,
+    history: History,
+    previous: DesiredState | None = None,
+    busy: frozenset[str] = frozenset(),
+) -> Plan:
     """Decide everything one turn does. Equal arguments make equal plans; the time is the snapshot's.
 
     `previous` is the last revision that was applied whole; services whose newest spec failed fall back to it.
     """
     world = survey(desired, observed, history, previous)
-    draft = Draft(complete=not observed.unknown)
+    draft = Draft(complete=not observed.unknown, busy=busy)
     _note(world, desired, draft)
     if not observed.unknown:
         # Leftovers first: what stands in the way of something wanted must be known to free its name and port.
@@ -48,6 +54,10 @@ def survey(desired: DesiredState, observed: ObservedState, history: History, pre
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
     for name in withheld(desired, world.history):
         draft.notes.append(f"stack {name}: sync is manual; `reconciler apply {name}` releases {desired.revision.short}")
+    for service in fallen_back(world.desired, desired, world.history):
+        failed = world.history.quarantine[service.id]
+        hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"
+        draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed.message}", hint, service.mark("image"))
     for neighbour in sorted(world.observed.unknown):
         draft.notes.append(f"{neighbour} did not answer: nothing is decided on its silence")
 
@@ -63,6 +73,9 @@ def _plan_stack(world: World, stack: Stack, draft: Draft) -> None:
 
 def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     service, work = view.service, Work(world, view, draft)
+    if service.id in draft.busy:
+        draft.wait(service.id, "go on", "what is in flight has ended")
+        return
     if blocked_by_engine(world, view, draft) or _waits_for_retry(work):
         return
     if any(f"network:{one.network}" in draft.provides and view.members for one in service.networks) and _being_replaced(

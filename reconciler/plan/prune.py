@@ -167,6 +167,9 @@ def _remove_or_wait(draft: Draft, place: Place, instance: Instance, later: str) 
 
 
 def _remove_instance(draft: Draft, place: Place, instance: Instance, why: str) -> None:
+    if place.service_id in draft.busy:
+        draft.wait(place.service_id, f"remove {instance.name}", "what is in flight has ended")
+        return
     reasons, target = facts(why), Target(instance.name, instance.id)
     key = draft.group(place.service_id, place.stack, place.service, Verb.REMOVE, GONE, reasons)
     chain = draft.chain(key, f"{place.service_id}/{instance.name}", reasons)

@@ -1,0 +1,148 @@
+"""Carry out a plan. No decisions here: the plan already made them.
+
+Every action is one call, made as soon as what it needs is done. A failed action skips what depends on it and nothing
+else. What takes long (a pull, a slow stop) goes on in the background while the loop turns; its group is busy meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.plan import Action, Change, CreateInstance, Plan, PullImage, StartInstance
+from reconciler.model.status import Outcome
+from reconciler.ports import Clock, Runtime
+
+Progress = Callable[[Action, Outcome | None], None]
+"""Called when an action begins (None) and when it ends; from the applying thread only."""
+
+Ended = tuple[Action, Outcome]
+"""An action and what became of it."""
+
+PULLS = 3
+WORKERS = 32
+
+
+class Applier:
+    """Walks plans. `threads` False makes every call in the caller's thread, in the plan's order: for the virtual world."""
+
+    def __init__(self, runtime: Runtime, clock: Clock, *, threads: bool = True, progress: Progress | None = None) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._progress = progress or (lambda action, outcome: None)
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") if threads else None
+        # The engine's own work bounds starts: wider than twice its cores only adds load (performance.md §1).
+        self._narrow: Mapping[type, AbstractContextManager[object]] = {
+            StartInstance: threading.BoundedSemaphore(2 * (os.cpu_count() or 1)),
+            CreateInstance: threading.BoundedSemaphore(2 * (os.cpu_count() or 1)),
+            PullImage: threading.BoundedSemaphore(PULLS),
+        }
+        self._todo: dict[str, Action] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._running: dict[Future[Outcome], Action] = {}
+        self._stopping = False
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Groups with actions that are not done yet: the planner leaves them alone."""
+        return frozenset(action.group for action in (*self._todo.values(), *self._running.values()))
+
+    def apply(self, plan: Plan, patience_seconds: float | None = None) -> tuple[Ended, ...]:
+        """Carry out a plan beside what is still in flight.
+
+        Returns what ended by the time all is done, or the patience (seconds; None: endless) is at an end.
+        """
+        self._todo.update({action.id: action for action in plan.actions})
+        if self._pool is None:
+            return tuple(self._one_by_one())
+        return tuple(self._together(patience_seconds))
+
+    def collect(self, patience_seconds: float = 0.0) -> tuple[Ended, ...]:
+        """Return what has ended since the last call."""
+        return tuple(self._together(patience_seconds)) if self._pool else ()
+
+    def stop(self, patience_seconds: float) -> tuple[Ended, ...]:
+        """Begin nothing more; give the calls in flight this long to end."""
+        self._stopping = True
+        self._todo.clear()
+        outcomes = self.collect(patience_seconds)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        return outcomes
+
+    # --- one by one --------------------------------------------------------------------------------------------------
+
+    def _one_by_one(self) -> Iterator[Ended]:
+        for action in list(self._todo.values()):
+            del self._todo[action.id]
+            outcome = self._skipped(action) or self._perform(action)
+            self._outcomes[action.id] = outcome
+            yield action, outcome
+        self._outcomes.clear()
+
+    # --- together ----------------------------------------------------------------------------------------------------
+
+    def _together(self, patience_seconds: float | None) -> Iterator[Ended]:
+        until = None if patience_seconds is None else self._clock.monotonic() + patience_seconds
+        yield from self._submit()
+        while self._running:
+            left = None if until is None else max(0.0, until - self._clock.monotonic())
+            ended, _ = wait(self._running, timeout=left, return_when=FIRST_COMPLETED)
+            if not ended:
+                return
+            for future in ended:
+                action = self._running.pop(future)
+                outcome = future.result()
+                self._outcomes[action.id] = outcome
+                self._progress(action, outcome)
+                yield action, outcome
+            yield from self._submit()
+        if not self._todo:
+            self._outcomes.clear()
+
+    def _submit(self) -> Iterator[Ended]:
+        """Begin every action whose needs are done; skip those with a failed need."""
+        moved = True
+        while moved and not self._stopping:
+            moved = False
+            for action in list(self._todo.values()):
+                if skipped := self._skipped(action):
+                    del self._todo[action.id]
+                    self._outcomes[action.id] = skipped
+                    self._progress(action, skipped)
+                    yield action, skipped
+                    moved = True
+                elif all(need in self._outcomes for need in action.needs):
+                    del self._todo[action.id]
+                    self._begin(action)
+
+    def _begin(self, action: Action) -> None:
+        assert self._pool is not None
+        self._progress(action, None)
+        self._running[self._pool.submit(self._perform, action)] = action
+
+    # --- one action --------------------------------------------------------------------------------------------------
+
+    def _skipped(self, action: Action) -> Outcome | None:
+        for need in action.needs:
+            outcome = self._outcomes.get(need)
+            if outcome is not None and not outcome.done:
+                return Outcome(action.id, skipped=True)
+        return None
+
+    def _perform(self, action: Action) -> Outcome:
+        with self._width(action.change):
+            began = self._clock.monotonic()
+            error = ""
+            try:
+                self._runtime.do(action.change)
+            except ReconcilerError as problem:
+                error = f"{problem} ({problem.hint})" if problem.hint else str(problem)
+            return Outcome(action.id, error, seconds=self._clock.monotonic() - began)
+
+    def _width(self, change: Change) -> AbstractContextManager[object]:
+        return self._narrow.get(type(change), nullcontext())

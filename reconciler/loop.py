@@ -1,0 +1,173 @@
+"""Turn after turn: source → load → observe → plan → apply → record, woken by what happens or by the interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.apply import Applier, Ended
+from reconciler.errors import Conflict, InvalidState, ReconcilerError, Refused, Unreachable
+from reconciler.model.desired import DesiredState
+from reconciler.model.history import History
+from reconciler.model.observed import ObservedState
+from reconciler.model.plan import Plan
+from reconciler.model.source import Revision
+from reconciler.model.status import Operation, Report
+from reconciler.observe import asked_registries, observe
+from reconciler.plan import make_plan
+from reconciler.plan.status import stacks_status
+from reconciler.ports import Clock, Files, Runtime, Source, Store
+from reconciler.record import condense, learn
+
+Load = Callable[[Files, Revision], DesiredState]
+"""The pure loader with the operator's settings bound: load/__init__.py."""
+
+SWEEP = timedelta(minutes=10)
+"""How often everything is inspected, whatever events and lists say."""
+
+PATIENCE_SECONDS = 5.0
+"""How long a turn of the resident loop waits for its own actions before it goes on beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The neighbours of the loop, as ports."""
+
+    source: Source
+    load: Load
+    runtime: Runtime
+    store: Store
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """The loop's own memory between turns: only what makes the next turn cheaper or safer, nothing it could not relearn.
+
+    wanted   the newest revision that is valid, loaded
+    good     the last revision applied whole, loaded (None until there is one)
+    """
+
+    world: World
+    applier: Applier
+    wanted: DesiredState | None = None
+    good: DesiredState | None = None
+    swept: datetime | None = None
+    trouble: ReconcilerError | None = field(default=None)
+
+    def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
+        """Do one turn. Never raises for what a person or a neighbour did: the report says so."""
+        started = self.world.clock.now()
+        try:
+            return self._turn(started, woke, patience_seconds)
+        except (Unreachable, Conflict, Refused, InvalidState) as problem:
+            return self._failed(started, woke, problem)
+
+    def _turn(self, started: datetime, woke: str, patience_seconds: float | None) -> Report:
+        self._refresh()
+        if self.wanted is None:
+            raise self.trouble or Unreachable("no valid revision has been seen yet")
+        history = self.world.store.history()
+        previous = self._previous(history)
+        observed = self._observe(self.wanted, history, previous)
+        plan = make_plan(self.wanted, observed, history, previous, self.applier.busy)
+        ended = (*self.applier.collect(), *self.applier.apply(plan, patience_seconds))
+        return self._record(started, woke, plan, ended, observed, history, previous)
+
+    # --- source and load ---------------------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Take the newest revision if it is valid; else keep the last good one and remember why."""
+        try:
+            revision = self.world.source.fetch()
+            if self.wanted is None or revision.id != self.wanted.revision.id:
+                self.wanted = self.world.load(self.world.source.files(revision.id), revision)
+            self.trouble = None
+        except (Unreachable, Refused, InvalidState) as problem:
+            self.trouble = problem
+            self.wanted = self.wanted or self._last_applied()
+
+    def _last_applied(self) -> DesiredState | None:
+        """After a restart with a bad head: what was applied last still counts."""
+        applied = self.world.store.history().applied
+        return self._load_revision(applied) if applied else None
+
+    def _previous(self, history: History) -> DesiredState | None:
+        if not history.applied:
+            return None
+        if self.good is None or self.good.revision.id != history.applied:
+            self.good = self._load_revision(history.applied)
+        return self.good
+
+    def _load_revision(self, name: str) -> DesiredState | None:
+        try:
+            revision = self.world.source.revision(name)
+            return self.world.load(self.world.source.files(revision.id), revision)
+        except ReconcilerError:
+            return None
+
+    # --- observe -----------------------------------------------------------------------------------------------------
+
+    def _observe(self, desired: DesiredState, history: History, previous: DesiredState | None) -> ObservedState:
+        now = self.world.clock.now()
+        thorough = self.swept is None or now - self.swept >= SWEEP
+        observed = observe(self.world.runtime, desired, history, previous, thorough=thorough)
+        self.swept = now if thorough else self.swept
+        return observed
+
+    # --- record ------------------------------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        started: datetime,
+        woke: str,
+        plan: Plan,
+        ended: Iterable[Ended],
+        observed: ObservedState,
+        history: History,
+        previous: DesiredState | None,
+    ) -> Report:
+        assert self.wanted is not None
+        ended, now = tuple(ended), self.world.clock.now()
+        learned = learn(history, plan, ended, now, asked_registries(self.wanted, history, observed))
+        if learned.applied != history.applied:
+            self.world.source.keep(learned.applied, self.wanted.environment.name)
+        outcomes = tuple(outcome for _, outcome in ended)
+        report = Report(
+            started=started,
+            finished=now,
+            woke=woke,
+            operation=Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED,
+            plan=plan,
+            outcomes=outcomes,
+            stacks=stacks_status(plan, self.wanted, observed, learned, previous),
+            revision=self.wanted.revision,
+            applied=learned.applied,
+            error=str(self.trouble) if self.trouble else "",
+            hint=self.trouble.hint if self.trouble else "",
+        )
+        self.world.store.record(condense(report), learned)
+        return report
+
+    def _failed(self, started: datetime, woke: str, problem: ReconcilerError) -> Report:
+        applied = self.world.store.history().applied
+        report = Report(
+            started=started,
+            finished=self.world.clock.now(),
+            woke=woke,
+            operation=Operation.ERROR,
+            revision=self.wanted.revision if self.wanted else None,
+            applied=applied,
+            error=str(problem),
+            hint=problem.hint,
+        )
+        self.world.store.record(condense(report), None)
+        return report
+
+
+def next_wake(report: Report, interval_seconds: float, now: datetime) -> float:
+    """Return in how many seconds the next turn is due, if nothing happens before: a timer of the plan, or the interval."""
+    due = now + timedelta(seconds=interval_seconds)
+    times = [one.wake_at for one in report.plan.waiting if one.wake_at] if report.plan else []
+    return max(0.0, (min([due, *times]) - now).total_seconds())

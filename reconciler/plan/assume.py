@@ -1,0 +1,95 @@
+"""What would run if a revision had been applied? For plans between two commits, with no engine to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from reconciler.model.desired import DesiredState, Kind
+from reconciler.model.history import History
+from reconciler.model.observed import (
+    Engine,
+    Instance,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedState,
+    ObservedVolume,
+    Phase,
+    Probe,
+)
+from reconciler.plan.instances import create
+from reconciler.plan.planner import survey
+from reconciler.plan.resources import resource_labels
+from reconciler.plan.view import ServiceView, World
+
+NEWEST = Engine(version="any", api="99.0")
+"""No engine was asked, so none is too old."""
+
+
+def assume(desired: DesiredState, at: datetime, history: History, images: Iterable[str] = ()) -> ObservedState:
+    """Return the snapshot of an engine on which everything desired runs well since long; `images` are there besides."""
+    world = survey(desired, ObservedState(at), history)
+    wanted = {view.service.image for view in world.views.values()} | set(images)
+    return ObservedState(
+        at=at,
+        engine=NEWEST,
+        instances=tuple(_instance(world, view, slot.number, slot.name) for view in world.views.values() for slot in view.slots),
+        networks=tuple(
+            ObservedNetwork(_id(one.name), one.name, resource_labels(world, one), dict(one.payload))
+            for stack in desired.stacks
+            for one in stack.networks
+        ),
+        volumes=tuple(
+            ObservedVolume(one.name, resource_labels(world, one), _volume(one.payload))
+            for stack in desired.stacks
+            for one in stack.volumes
+        ),
+        images={reference: ObservedImage(_id(reference), (reference,)) for reference in sorted(wanted)},
+        neighbours=(),
+    )
+
+
+def _volume(payload: Any) -> dict[str, Any]:
+    return {"Driver": payload.get("Driver") or "local", "Options": payload.get("DriverOpts") or {}}
+
+
+def _instance(world: World, view: ServiceView, slot: int, name: str) -> Instance:
+    change, since = create(world, view, slot, name), world.now - timedelta(days=1)
+    config = {field: value for field, value in change.payload.items() if field != "HostConfig"}
+    networks = {
+        one.network: {**one.endpoint, "Aliases": list(one.aliases), "NetworkID": _id(one.network)} for one in change.networks
+    }
+    ended = view.service.kind is Kind.JOB
+    return Instance(
+        id=_id(name),
+        name=name,
+        labels=change.payload["Labels"],
+        phase=Phase.EXITED if ended else Phase.RUNNING,
+        probe=Probe.HEALTHY if view.service.health and not ended else Probe.NONE,
+        image_id=_id(change.image),
+        created=since,
+        started=since,
+        finished=since if ended else None,
+        detail={
+            "Config": {**config, "Image": change.image},
+            "HostConfig": _host_config(change.payload["HostConfig"]),
+            "NetworkSettings": {"Networks": networks},
+            "Mounts": [{"Name": volume} for volume in view.service.volumes],
+        },
+    )
+
+
+def _host_config(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Shared namespaces hold the id of their owner, which here is made of its name."""
+    host = dict(wanted)
+    for field in ("NetworkMode", "IpcMode", "PidMode"):
+        mode = str(host.get(field, ""))
+        if mode.startswith("container:"):
+            host[field] = f"container:{_id(mode.removeprefix('container:'))}"
+    return host
+
+
+def _id(name: str) -> str:
+    return sha256(name.encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""What does a turn teach? From the old history and what was done to the new one; storing it is the Store's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from reconciler.model import labels
+from reconciler.model.history import Backoff, History, Quarantine
+from reconciler.model.plan import Action, CreateInstance, CreateVolume, Plan, RemoveInstance, RenameInstance, Verb
+from reconciler.model.status import Outcome, Report, Turn
+from reconciler.plan import render
+from reconciler.plan.instances import TEMPORARY
+
+HEAL_FIRST, HEAL_FACTOR, HEAL_MOST = 2.0, 3.0, 300.0
+RETRY_FIRST, RETRY_FACTOR, RETRY_MOST = 5.0, 2.0, 180.0
+STABLE = timedelta(minutes=10)
+"""After so long without a repair the next one is immediate again."""
+
+
+def learn(
+    history: History, plan: Plan, ended: Iterable[tuple[Action, Outcome]], now: datetime, asked: Iterable[str] = ()
+) -> History:
+    """Return the history after a turn: `plan` is what it decided, `ended` what came to an end meanwhile."""
+    ended = list(ended)
+    known = history if history.attempted == plan.revision_id else _renewed(history, plan.revision_id)
+    done = [action for action, outcome in ended if outcome.done]
+    failed = [(action, outcome.error) for action, outcome in ended if outcome.error]
+    return replace(
+        known,
+        fresh=known.fresh and not plan.complete,
+        applied=plan.revision_id if is_applied(plan) else known.applied,
+        quarantine=_quarantine(known, plan, now),
+        heals=_heals(known, ended, now),
+        retries=_retries(known, done, failed, now),
+        jobs=_jobs(known, done),
+        replaced=_replaced(known, plan, done),
+        updated=_updated(known, done, now),
+        asked={**known.asked, **dict.fromkeys(asked, now)},
+    )
+
+
+def is_applied(plan: Plan) -> bool:
+    """Everything the revision asks for is there."""
+    held_back = plan.waiting or plan.blocked or plan.failures or plan.notes
+    return plan.complete and not plan.actions and not held_back
+
+
+def _renewed(history: History, revision: str) -> History:
+    """A new revision gets fresh tries."""
+    return replace(history, attempted=revision, heals={}, retries={}, replaced={})
+
+
+def _quarantine(history: History, plan: Plan, now: datetime) -> Mapping[str, Quarantine]:
+    kept = {service: one for service, one in history.quarantine.items() if one.revision == plan.revision_id}
+    new = {
+        failure.service: Quarantine(failure.service, failure.spec, plan.revision_id, failure.message, now)
+        for failure in plan.failures
+    }
+    return {**kept, **new}
+
+
+def _heals(history: History, ended: Iterable[tuple[Action, Outcome]], now: datetime) -> Mapping[str, Backoff]:
+    keys = {_slot_key(action) for action, outcome in ended if action.verb is Verb.HEAL and not outcome.skipped}
+    kept = {key: one for key, one in history.heals.items() if now - one.last < STABLE}
+    return {**kept, **{key: _next(kept.get(key), now, HEAL_FIRST, HEAL_FACTOR, HEAL_MOST) for key in sorted(keys)}}
+
+
+def _slot_key(action: Action) -> str:
+    """`stack/service/slot` of an action's id `stack/service/slot/step`."""
+    return action.id.rpartition("/")[0]
+
+
+def _retries(
+    history: History, done: Iterable[Action], failed: Iterable[tuple[Action, str]], now: datetime
+) -> Mapping[str, Backoff]:
+    """A group that got something done is past its failure; one that failed waits longer each time."""
+    succeeded = {action.group for action in done}
+    kept = {key: one for key, one in history.retries.items() if key not in succeeded}
+    for action, error in failed:
+        before = history.retries.get(action.group)
+        kept[action.group] = replace(_next(before, now, RETRY_FIRST, RETRY_FACTOR, RETRY_MOST), why=error)
+    return kept
+
+
+def _next(before: Backoff | None, now: datetime, first: float, factor: float, most: float) -> Backoff:
+    attempts = before.attempts + 1 if before else 1
+    return Backoff(attempts, now, now + timedelta(seconds=min(most, first * factor ** (attempts - 1))))
+
+
+def _jobs(history: History, done: Iterable[Action]) -> Mapping[str, frozenset[str]]:
+    jobs = dict(history.jobs)
+    for action in done:
+        if isinstance(action.change, CreateVolume) and labels.JOB in action.change.labels:
+            jobs[action.group] = jobs.get(action.group, frozenset()) | {action.change.labels[labels.JOB]}
+    return jobs
+
+
+def _replaced(history: History, plan: Plan, done: Iterable[Action]) -> Mapping[tuple[str, str], int]:
+    """Count replacements of a slot as long as its service goes on differing."""
+    touched = {group.key for group in plan.groups}
+    counts = {key: count for key, count in history.replaced.items() if key[0].rpartition("/")[0] in touched}
+    for action in done:
+        if isinstance(action.change, CreateInstance) and action.change.name.endswith(TEMPORARY):
+            key = (f"{action.change.service}/{action.change.slot}", action.change.payload["Labels"][labels.SPEC])
+            counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def _updated(history: History, done: Iterable[Action], now: datetime) -> Mapping[str, datetime]:
+    """A slot is done when the old container is gone (a rename follows, where there was a temporary name)."""
+    ends = (RemoveInstance, RenameInstance)
+    slots = {action.group for action in done if isinstance(action.change, ends) and action.verb is Verb.UPDATE}
+    return {**history.updated, **dict.fromkeys(slots, now)}
+
+
+def condense(report: Report) -> Turn:
+    """Return what stays of a turn."""
+    revision = report.revision
+    return Turn(
+        started=report.started,
+        finished=report.finished,
+        woke=report.woke,
+        operation=report.operation,
+        revision=revision.id if revision else "",
+        author=revision.author if revision else "",
+        subject=revision.subject if revision else "",
+        applied=report.applied,
+        summary=render.summary(report.plan) if report.plan else "",
+        plan=render.text(report.plan) if report.plan else "",
+        failed=tuple(f"{one.action}: {one.error}" for one in report.outcomes if one.error),
+        stacks=report.stacks,
+        error=report.error,
+        hint=report.hint,
+    )
