@@ -602,7 +602,7 @@ _LIMITS = (
     ),
     _row("pids_limit", NUMBER, "Processes at most; -1 for no limit.", engine="HostConfig.PidsLimit"),
     _row("ulimits", map_of(names=r"^[a-z]+$"), "Limits of the process.", engine="HostConfig.Ulimits"),
-    _row("ulimits.*", WHOLE | record("soft", "hard"), "One limit.", merge=Merge.REPLACE),
+    _row("ulimits.*", WHOLE | record("soft", "hard"), "One limit.", keeps_zero=True, merge=Merge.REPLACE),
     _row("ulimits.*.soft", WHOLE, "Soft limit.", engine="Ulimit.Soft"),
     _row("ulimits.*.hard", WHOLE, "Hard limit.", engine="Ulimit.Hard"),
     _row(
@@ -709,7 +709,7 @@ _BUILD = (
     _row("build.secrets", list_of(), "Secrets of the build."),
     _row("build.tags", TEXTS, "Further names of the image.", unique=Unique.KEY),
     _row("build.ulimits", map_of(names=r"^[a-z]+$"), "Limits in the build."),
-    _row("build.ulimits.*", WHOLE | record("soft", "hard"), "One limit."),
+    _row("build.ulimits.*", WHOLE | record("soft", "hard"), "One limit.", keeps_zero=True),
     _row("build.ulimits.*.soft", WHOLE, "Soft limit."),
     _row("build.ulimits.*.hard", WHOLE, "Hard limit."),
     _row("build.platforms", TEXTS, "Platforms to build for."),

@@ -32,6 +32,7 @@ class Project:
     marks     where each value of the document was written; what is missing here stands where its nearest ancestor
               does. A mark that is not literal belongs to a value from interpolation or an env file: it may be secret.
     disabled  services that no active profile enables
+    profiles  every profile that some service names, sorted
     contents  what `environment` of a config or secret holds, by ("secrets", name)
     warnings  what Compose says aloud
     traps     what Compose takes in silence and an acting command must not
@@ -43,6 +44,7 @@ class Project:
     document: dict[str, Any]
     marks: Mapping[Path, Mark] = field(repr=False)
     disabled: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     contents: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
     warnings: tuple[Problem, ...] = ()
     traps: tuple[Problem, ...] = ()
@@ -57,7 +59,7 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
     selection = select(request, sources)
     name = project_name(request, selection, sources)
     variables = {**selection.variables, "COMPOSE_PROJECT_NAME": name}
-    scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home, request.interpolated)
+    scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home)
     model = load_documents(selection.files, scope)
     if not model.value:
         notes.problem("R038", "the Compose file says nothing", model, (), "give it services")
@@ -67,6 +69,7 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
     model = _with_env_files(model, disabled, scope)
     document, marks = render(model, notes)
     contents = _take_contents(document)
+    document.setdefault("services", {})
     off = {service: document["services"].pop(service) for service in disabled}
     check_consistency(document, off, marks, notes)
     notes.stop_if_wrong()
@@ -75,6 +78,7 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
         _without_unused(document),
         marks,
         disabled,
+        _profiles(document["services"], off),
         contents,
         unique(notes.warnings),
         unique(notes.traps),
@@ -99,6 +103,11 @@ def _disabled(model: Node, active: tuple[str, ...]) -> tuple[str, ...]:
         if wanted and not wanted & set(active):
             off.append(name)
     return tuple(off)
+
+
+def _profiles(*groups: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    services = [service for group in groups for service in group.values()]
+    return tuple(sorted({profile for service in services for profile in service.get("profiles", ())}))
 
 
 def _with_env_files(model: Node, disabled: tuple[str, ...], scope: Scope) -> Node:
@@ -149,7 +158,7 @@ def _take_contents(document: dict[str, Any]) -> dict[tuple[str, str], str]:
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
     """Drop the resources no service uses, as Compose's commands do."""
-    services = document.get("services", {}).values()
+    services = document["services"].values()
     used = {
         "networks": {name for service in services for name in service.get("networks") or ()},
         "volumes": {volume.get("source") for service in services for volume in service.get("volumes", ())},
@@ -157,7 +166,7 @@ def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
         "secrets": {secret.get("source") for service in services for secret in _secrets(service)},
         "models": {name for service in services for name in service.get("models", ())},
     }
-    kept = {**document, "services": document.get("services", {})}
+    kept = dict(document)
     for kind, names in used.items():
         kept[kind] = {name: resource for name, resource in document.get(kind, {}).items() if name in names}
     return {name: value for name, value in kept.items() if value or name not in used}

@@ -19,7 +19,6 @@ class Scope:
     folder        what relative paths of the model are joined to: `directory` for a project, for an included one the
                   same seen from the project that includes it, because that one joins the rest
     home          the home directory, or None to leave `~` alone
-    interpolated  false keeps `$` as it is written
     chain         the files that led here by include, for cycles
     """
 
@@ -29,11 +28,8 @@ class Scope:
     folder: str
     variables: Mapping[str, str] = field(repr=False)
     home: str | None = None
-    interpolated: bool = True
     chain: tuple[str, ...] = ()
 
     def interpolate(self, document: Node, notes: Notes | None = None) -> Node:
         """Return the document with variables replaced and typed values cast; problems and unset names are noted."""
-        if not self.interpolated:
-            return document
         return substitute(document, self.variables.get, notes or self.notes)

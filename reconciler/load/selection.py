@@ -30,7 +30,8 @@ _NAME_HINT = "lower-case letters, digits, - and _, with a letter or digit first"
 class ComposeRequest:
     """What to load. Paths are relative to the revision's root unless they are absolute.
 
-    directory          where the command stands: default files are searched from here upwards
+    directory          where the command stands: default files are searched from here
+    search_upwards     and then in the directories above, as the command line does
     files              the files themselves, in order; () for COMPOSE_FILE or the default names
     last_files         files after those, whichever they are; never the ones that decide on the directory
     project_directory  where relative paths start; None for the first file's directory
@@ -41,10 +42,10 @@ class ComposeRequest:
     env_files          instead of `.env`
     root               the absolute path that stands for the revision's root in the result
     home               what `~` means; None leaves it in the result
-    interpolated       false keeps `$` as it is written
     """
 
     directory: str = ""
+    search_upwards: bool = True
     files: tuple[str, ...] = ()
     last_files: tuple[str, ...] = ()
     project_directory: str | None = None
@@ -55,7 +56,6 @@ class ComposeRequest:
     env_files: tuple[str, ...] = ()
     root: str = "/"
     home: str | None = None
-    interpolated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def project_name(request: ComposeRequest, selection: Selection, sources: Sources
     written = _written_name(selection.files, sources)
     if written is None:
         written = Node(request.fallback_name or basename(selection.directory), Mark(sources.name(selection.files[0])))
-    elif request.interpolated:
+    else:
         written = _interpolated_name(written, selection.variables, sources.notes)
     name = normalised_name(str(written.value))
     if not name:
@@ -143,7 +143,7 @@ def _default_files(request: ComposeRequest, standing: str, sources: Sources) -> 
         found = _found(directory, FILE_NAMES, sources)
         if found:
             return found + _found(directory, OVERRIDE_NAMES, sources)
-        if directory in (sources.root, "/"):
+        if directory in (sources.root, "/") or not request.search_upwards:
             return ()
         directory = dirname(directory)
 

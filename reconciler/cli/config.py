@@ -1,0 +1,123 @@
+"""Print a Compose project as `docker compose config` does: `reconciler config`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.errors import Problem
+    from reconciler.load.compose import ComposeRequest, Project
+    from reconciler.ports import Files
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options, named as docker compose names them."""
+    add = parser.add_argument
+    add("-f", "--file", action="append", default=[], metavar="FILE", help="Compose file; later ones override")
+    add("-p", "--project-name", metavar="NAME", help="project name")
+    add("--project-directory", metavar="DIR", help="where relative paths start; the first file's directory by default")
+    add("--env-file", action="append", default=[], metavar="FILE", help="variables, instead of .env")
+    add("--profile", action="append", default=[], metavar="NAME", help="profile to enable; * for all")
+    add("--format", choices=("yaml", "json"), default="yaml", help="format of the output")
+    add("-q", "--quiet", action="store_true", help="only check")
+    for kind in _LISTINGS:
+        add(f"--{kind}", dest="listing", action="store_const", const=kind, help=f"print the {kind}, one a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the project on stdout, warnings and problems on stderr. Returns 0, or 1 when Compose would refuse it."""
+    from reconciler.drivers.directory import DirectoryFiles
+    from reconciler.errors import InvalidState
+    from reconciler.load.compose import load_project
+
+    standing = Path.cwd()
+    files = DirectoryFiles(Path("/"), follow_links=True)
+    try:
+        project = load_project(files, request_of(args, standing, os.environ))
+    except InvalidState as invalid:
+        _complain(invalid.problems, files, standing)
+        return 1
+    _complain(project.warnings, files, standing)
+    if not args.quiet:
+        sys.stdout.write(printed(project, args.format, args.listing))
+    return 0
+
+
+def request_of(args: argparse.Namespace, standing: Path, environment: Mapping[str, str]) -> ComposeRequest:
+    """Return what the options ask for, seen from the directory the command stands in."""
+    from reconciler.load.compose import ComposeRequest
+
+    def paths(given: Iterable[str]) -> tuple[str, ...]:
+        return tuple(os.path.join(standing, path) for path in given)
+
+    return ComposeRequest(
+        directory=str(standing),
+        files=paths(args.file),
+        project_directory=os.path.join(standing, args.project_directory) if args.project_directory else None,
+        name=args.project_name,
+        profiles=tuple(args.profile),
+        environment={"PWD": str(standing), **environment},
+        env_files=paths(args.env_file),
+        home=environment.get("HOME"),
+    )
+
+
+def printed(project: Project, kind: str, listing: str | None) -> str:
+    """Return the text to print. A `$` is doubled, so that Compose reads the output as it stands."""
+    if listing:
+        return "".join(f"{line}\n" for line in _LISTINGS[listing](project))
+    if kind == "json":
+        from reconciler.load.printed import json_document
+
+        return json.dumps(json_document(project), indent=2, ensure_ascii=False).replace("$", "$$") + "\n"
+    from reconciler.load.printed import yaml_text
+
+    return yaml_text(project).replace("$", "$$")
+
+
+def _complain(problems: Iterable[Problem], files: Files, standing: Path) -> None:
+    from reconciler.load.excerpt import render_problem, with_excerpts
+
+    for problem in with_excerpts(problems, files):
+        print(render_problem(_seen_from(standing, problem)), file=sys.stderr)
+
+
+def _seen_from(standing: Path, problem: Problem) -> Problem:
+    """Files are known by their path from `/`; people know them by the path from where they stand."""
+    if problem.mark is None:
+        return problem
+    path = os.path.relpath(f"/{problem.mark.path}", standing)
+    return replace(problem, mark=replace(problem.mark, path=path))
+
+
+def _services(project: Project) -> list[str]:
+    return sorted(project.document["services"])
+
+
+def _images(project: Project) -> list[str]:
+    services: Mapping[str, Mapping[str, Any]] = project.document["services"]
+    return [services[name].get("image", f"{project.name}-{name}") for name in sorted(services)]
+
+
+def _profiles(project: Project) -> tuple[str, ...]:
+    return project.profiles
+
+
+def _resources(kind: str) -> Callable[[Project], Iterable[str]]:
+    return lambda project: sorted(project.document.get(kind, {}))
+
+
+_LISTINGS: Mapping[str, Callable[[Project], Iterable[str]]] = {
+    "services": _services,
+    "volumes": _resources("volumes"),
+    "networks": _resources("networks"),
+    "images": _images,
+    "profiles": _profiles,
+}
