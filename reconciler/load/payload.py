@@ -120,8 +120,8 @@ def _host_config(service: Mapping[str, Any]) -> Payload:
     fields = _set(
         {
             "Annotations": dict(service.get("annotations") or {}),
-            "CapAdd": list(service.get("cap_add") or ()),
-            "CapDrop": list(service.get("cap_drop") or ()),
+            "CapAdd": _capabilities(service.get("cap_add") or ()),
+            "CapDrop": _capabilities(service.get("cap_drop") or ()),
             "Dns": list(service.get("dns") or ()),
             "DnsOptions": list(service.get("dns_opt") or ()),
             "DnsSearch": list(service.get("dns_search") or ()),
@@ -140,6 +140,12 @@ def _host_config(service: Mapping[str, Any]) -> Payload:
         }
     )
     return fields if service.get("init") is None else {**fields, "Init": bool(service["init"])}
+
+
+def _capabilities(names: Iterable[str]) -> list[str]:
+    """Return the names as the kernel has them, CAP_…; ALL is the engine's own word."""
+    kernel = (f"CAP_{name.upper().removeprefix('CAP_')}" for name in names)
+    return sorted({"ALL" if name == "CAP_ALL" else name for name in kernel})
 
 
 def _logging(logging: Mapping[str, Any] | None) -> Payload:

@@ -1,0 +1,143 @@
+"""Does the engine make of our create calls what it makes of docker compose's?
+
+reference.json holds what docker compose made of payload/compose.yaml on API 1.41, service by service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import inspected
+import pytest
+
+from reconciler.drivers.directory import DirectoryFiles
+from reconciler.load.compose import ComposeRequest, Project, load_project
+from reconciler.load.definition import Context
+from reconciler.load.resources import build_networks, build_volumes
+from reconciler.load.service import build_service
+from reconciler.model.desired import Attachment, Service
+
+HERE = Path(__file__).parent / "payload"
+NAME = "p7payload"
+REFERENCE = json.loads((HERE / "reference.json").read_text().replace("@HERE@", str(HERE)))
+BASELINE = f"{NAME}-image-1"
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything our calls made, in the comparable form of inspected.py."""
+
+    containers: Mapping[str, Mapping[str, Any]]
+    networks: Mapping[str, Mapping[str, Any]]
+    volumes: Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def made(engine: docker.APIClient, busybox_image: str) -> Iterator[Made]:
+    files = DirectoryFiles(HERE)
+    request = ComposeRequest(root="/.repository", name=NAME, environment={"PAYLOAD_TOKEN": "t0ken"})
+    project = load_project(files, request)
+    context = Context("shop", files, "/.repository")
+    _remove(engine)
+    try:
+        yield _make(engine, project, context)
+    finally:
+        _remove(engine)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE["containers"]))
+def test_a_container_is_made_as_docker_compose_makes_it(name: str, made: Made) -> None:
+    theirs = inspected.beyond(REFERENCE["containers"][name], REFERENCE["containers"][BASELINE])
+    assert inspected.beyond(made.containers[name], made.containers[BASELINE]) == theirs
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE["networks"]))
+def test_a_network_is_made_as_docker_compose_makes_it(name: str, made: Made) -> None:
+    assert made.networks[name] == REFERENCE["networks"][name]
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE["volumes"]))
+def test_a_volume_is_made_as_docker_compose_makes_it(name: str, made: Made) -> None:
+    assert made.volumes[name] == REFERENCE["volumes"][name]
+
+
+def test_nothing_else_is_made(made: Made) -> None:
+    kinds = ("containers", "networks", "volumes")
+    assert {kind: set(getattr(made, kind)) for kind in kinds} == {kind: set(REFERENCE[kind]) for kind in kinds}
+
+
+def _make(engine: docker.APIClient, project: Project, context: Context) -> Made:
+    for network in build_networks(project, context):
+        body = {**network.payload, "Name": network.name}
+        engine._result(engine._post_json(engine._url("/networks/create"), data=body), True)
+    for volume in build_volumes(project, context):
+        body = {**volume.payload, "Name": volume.name}
+        engine._result(engine._post_json(engine._url("/volumes/create"), data=body), True)
+    services = {name: build_service(project, name, context)[0] for name in project.document["services"]}
+    waiting = sorted(services, key=lambda name: (_rank(services[name]), name))
+    for name in waiting:
+        for slot in range(1, services[name].replicas + 1):
+            _create(engine, services[name], slot)
+    return _inspect(engine, project, context)
+
+
+def _rank(service: Service) -> int:
+    """Containers that share something of another come after it."""
+    if "Links" in f"{service.container}{service.networks}":
+        return 2
+    return int("service:" in f"{service.container}{service.network_mode}")
+
+
+def _create(engine: docker.APIClient, service: Service, slot: int) -> None:
+    host = {name: _resolved(value) for name, value in service.container.get("HostConfig", {}).items()}
+    host["NetworkMode"] = _resolved(service.network_mode) or service.networks[0].network
+    payload = {**service.container, "Image": service.image, "HostConfig": host}
+    endpoints = {one.network: _endpoint(one, service, slot) for one in service.networks}
+    first, *others = endpoints or [None]
+    if first:
+        payload["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints[first]}}
+    made = engine.create_container_from_config(payload, service.instance_name(slot), service.platform or None)
+    for network in others:
+        body = {"Container": made["Id"], "EndpointConfig": endpoints[network]}
+        engine._raise_for_status(engine._post_json(engine._url("/networks/{0}/connect", network), data=body))
+
+
+def _resolved(value: Any) -> Any:
+    """Name the first container where the payload names a service."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [_resolved(item).removeprefix("container:") for item in value]
+    if isinstance(value, str) and value.startswith("service:"):
+        name, _, mode = value.removeprefix("service:").partition(":")
+        return f"container:{NAME}-{name}-1" + (f":{mode}" if mode else "")
+    return value
+
+
+def _endpoint(attachment: Attachment, service: Service, slot: int) -> dict[str, Any]:
+    return {**attachment.endpoint, "Aliases": [service.instance_name(slot), service.name, *attachment.aliases]}
+
+
+def _inspect(engine: docker.APIClient, project: Project, context: Context) -> Made:
+    found = [engine.inspect_container(one["Id"]) for one in engine.containers(all=True, filters={"name": f"^/{NAME}-"})]
+    names = {document["Id"]: document["Name"].lstrip("/") for document in found}
+    return Made(
+        {names[document["Id"]]: inspected.container(document, names) for document in found},
+        {
+            network.name: inspected.network(engine.networks(names=[f"^{network.name}$"])[0])
+            for network in build_networks(project, context)
+        },
+        {volume.name: inspected.volume(engine.inspect_volume(volume.name)) for volume in build_volumes(project, context)},
+    )
+
+
+def _remove(engine: docker.APIClient) -> None:
+    for container in engine.containers(all=True, filters={"name": f"^/{NAME}-"}):
+        engine.remove_container(container["Id"], v=True, force=True)
+    for network in engine.networks(names=[f"^{NAME}_"]):
+        engine.remove_network(network["Id"])
+    for volume in engine.volumes(filters={"name": f"^{NAME}"})["Volumes"] or ():
+        engine.remove_volume(volume["Name"])
