@@ -185,9 +185,10 @@ class GitSource:
 
 def _no_directory(files: GitFiles, path: str, commit: str) -> InvalidState:
     """Say which part of the path is missing, and which name comes near."""
-    parent, _, name = path.rpartition("/")
+    parent, _, _ = path.rpartition("/")
     if files.kind(parent) is not FileKind.DIRECTORY:
         return _no_directory(files, parent, commit)
-    near = get_close_matches(name, files.children(parent), 1)
-    hint = f'did you mean "{f"{parent}/{near[0]}" if parent else near[0]}"?' if near else "check the configured path"
+    paths = [f"{parent}/{child}" if parent else child for child in files.children(parent)]
+    near = get_close_matches(path, [path for path in paths if files.kind(path) is FileKind.DIRECTORY], 1)
+    hint = f'did you mean "{near[0]}"?' if near else "check the configured path"
     return InvalidState([Problem("R088", f'there is no directory "{path}" in commit {commit[:12]}', hint=hint)])
