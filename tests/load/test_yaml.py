@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from time import process_time
+from typing import Any
+
 import pytest
+from conformance_tables import fuzzed, table, wanted
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.errors import InvalidState, Mark
 from reconciler.load.node import marks, plain
+from reconciler.load.scalars import render
 from reconciler.load.yaml import parse
+
+YAML_PIECES = [
+    *("a: ", "b", "- ", "\n", "\n  ", "\n    ", "&x ", "*x", "<<: ", "!reset ", "!!int ", "'", '"', "|\n", ">-\n", "[", "]"),
+    *("{", "}", ", ", "? ", ": ", "# c\n", "---\n", "...\n", "%YAML 1.1\n", "1", "2001-01-01", "~", "\t", "\\", "é"),
+]
 
 
 def only(text: str) -> object:
@@ -90,3 +103,58 @@ def test_all_problems_come_in_one_run_even_before_broken_syntax() -> None:
         "R006",
         "R003",
     ]
+
+
+@pytest.mark.parametrize("row", [*table("yaml-scalars"), *table("own-yaml-scalars")], ids=lambda row: row["scalar"])
+def test_a_scalar_means_what_it_means_to_compose(row: dict[str, Any]) -> None:
+    if row["error"]:
+        assert codes(f"v: {row['scalar']}\n") == ["R021"] if row["error"] == "date" else codes(f"v: {row['scalar']}\n")
+        return
+    (node,) = parse(f"v: {row['scalar']}\n".encode(), "c.yaml")
+    assert isinstance(node.value, dict)
+    value = node.value["v"].value
+    assert not isinstance(value, dict | list)
+    assert render(value) == row["expect"]
+
+
+@pytest.mark.parametrize("row", table("own-yaml"), ids=lambda row: row["case"])
+def test_a_document_says_what_it_says_to_compose(row: dict[str, Any]) -> None:
+    if wanted(row) == "error":
+        codes(row["text"])
+        return
+    found: dict[str, object] = {}
+    for node in parse(row["text"].encode(), "compose.yaml"):
+        found |= plain(node)
+    assert {name: value for name, value in found.items() if name.startswith("x-")} == wanted(row)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_only_utf8_is_read(encoding: str) -> None:
+    with pytest.raises(InvalidState):
+        parse("a: é\n".encode(encoding), "c.yaml")
+
+
+@fuzzed
+@given(
+    st.one_of(
+        st.binary(),
+        st.text().map(str.encode),
+        st.text(alphabet="ab:-[]{}&*!|>'\"%@`#?, \n\t<").map(str.encode),
+        st.lists(st.sampled_from(YAML_PIECES)).map("".join).map(str.encode),
+    )
+)
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with suppress(InvalidState):
+        documents = parse(data, "c.yaml")
+        assert all(mark.line for document in documents for _, mark in marks(document))
+
+
+def test_a_realistic_file_of_200_kilobytes_is_read_in_a_quarter_of_a_second() -> None:
+    service = (
+        "  s{0}:\n    image: nginx:1.{0}\n    environment:\n      A: 'b'\n      C: ${{X}}\n    ports:\n      - \"{0}:80\"\n"
+    )
+    data = ("services:\n" + "".join(service.format(number) for number in range(1950))).encode()
+    assert len(data) > 200_000
+    started = process_time()
+    parse(data, "compose.yaml")
+    assert process_time() - started < 0.75, "three times the budget, for machines slower than this one"
