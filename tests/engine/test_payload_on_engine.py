@@ -16,6 +16,7 @@ import inspected
 import pytest
 
 from reconciler.drivers.directory import DirectoryFiles
+from reconciler.drivers.docker.connection import Connection, open_connection
 from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.definition import Context
 from reconciler.load.resources import build_networks, build_volumes
@@ -72,17 +73,16 @@ def test_nothing_else_is_made(made: Made) -> None:
 
 
 def _make(engine: docker.APIClient, project: Project, context: Context) -> Made:
+    calls = open_connection(None, 60)
     for network in build_networks(project, context):
-        body = {**network.payload, "Name": network.name}
-        engine._result(engine._post_json(engine._url("/networks/create"), data=body), True)
+        calls.post("/networks/create", {**network.payload, "Name": network.name})
     for volume in build_volumes(project, context):
-        body = {**volume.payload, "Name": volume.name}
-        engine._result(engine._post_json(engine._url("/volumes/create"), data=body), True)
+        calls.post("/volumes/create", {**volume.payload, "Name": volume.name})
     services = {name: build_service(project, name, context)[0] for name in project.document["services"]}
     waiting = sorted(services, key=lambda name: (_rank(services[name]), name))
     for name in waiting:
         for slot in range(1, services[name].replicas + 1):
-            _create(engine, services[name], slot)
+            _create(calls, services[name], slot)
     return _inspect(engine, project, context)
 
 
@@ -93,18 +93,16 @@ def _rank(service: Service) -> int:
     return int("service:" in f"{service.container}{service.network_mode}")
 
 
-def _create(engine: docker.APIClient, service: Service, slot: int) -> None:
+def _create(calls: Connection, service: Service, slot: int) -> None:
     host = {name: _resolved(value) for name, value in service.container.get("HostConfig", {}).items()}
     host["NetworkMode"] = _resolved(service.network_mode) or service.networks[0].network
     payload = {**service.container, "Image": service.image, "HostConfig": host}
     endpoints = {one.network: _endpoint(one, service, slot) for one in service.networks}
-    first, *others = endpoints or [None]
-    if first:
-        payload["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints[first]}}
-    made = engine.create_container_from_config(payload, service.instance_name(slot), service.platform or None)
-    for network in others:
-        body = {"Container": made["Id"], "EndpointConfig": endpoints[network]}
-        engine._raise_for_status(engine._post_json(engine._url("/networks/{0}/connect", network), data=body))
+    first = dict(list(endpoints.items())[:1])
+    body = {**payload, "NetworkingConfig": {"EndpointsConfig": first}}
+    made = calls.post("/containers/create", body, name=service.instance_name(slot), platform=service.platform or None)
+    for network in endpoints.keys() - first.keys():
+        calls.post(f"/networks/{network}/connect", {"Container": made["Id"], "EndpointConfig": endpoints[network]})
 
 
 def _resolved(value: Any) -> Any:
