@@ -99,6 +99,9 @@ def _mistakes(service: Definition) -> Iterator[Problem]:
     if (policy := values.get("pull_policy") or "missing") not in _PULL_POLICIES:
         hint = "use always (asked at a new revision, then at most hourly), missing or never"
         yield service.problem("R059", f"pull_policy {policy} is not supported", "pull_policy", hint=hint)
+    if values.get("use_api_socket"):
+        hint = "mount /var/run/docker.sock, which the operator can allow with `engine-socket`"
+        yield service.problem("R096", "use_api_socket hands the engine over without saying so", "use_api_socket", hint=hint)
     check = values.get("healthcheck") or {}
     if check.get("start_interval") and not check.get("start_period"):
         message = "healthcheck.start_interval needs healthcheck.start_period"
