@@ -48,6 +48,7 @@ class Remote:
 
     @classmethod
     def make(cls, path: Path) -> Remote:
+        path.mkdir(parents=True)
         git(path, "init", "--quiet", "--bare", "--initial-branch=main")
         git(path, "config", "http.receivepack", "false")
         return cls(path)

@@ -57,9 +57,10 @@ def remote_environment(
     if credentials.ca_bundle:
         settings.append(("http.sslCAInfo", str(credentials.ca_bundle)))
     if url.scheme in ("https", "http") and (token := credentials.token(ambient)):
-        # Only for this host: a redirect elsewhere goes without.
         header = f"Authorization: {_authorization(credentials.username, token)}"
         settings.append((f"http.{url.scheme}://{url.host}/.extraHeader", header))
+        # After a redirect git sends the header of the first host to the second.
+        settings.append(("http.followRedirects", "false"))
     passed = {name: ambient[name] for name in _PASSED_TO_REMOTES if name in ambient}
     transport = {"GIT_ALLOW_PROTOCOL": _PROTOCOLS[url.scheme], "GIT_SSH_COMMAND": _ssh_command(credentials)}
     return _base(ambient) | passed | transport | _settings(settings)

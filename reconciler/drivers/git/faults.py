@@ -46,8 +46,8 @@ def _own_words(err: str) -> str:
 
 def _last_words(err: str, secrets: Iterable[str]) -> str:
     """Return the most telling line of what git printed, on one line, without secrets."""
-    lines = [line.strip() for line in err.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))] or lines or ["no reason given"]
+    lines = [line.strip() for line in err.splitlines() if line.strip() and not _SAYS_NOTHING.search(line)]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines or ["no reason given"]
     masked = re.sub(r"//[^/@\s]*@", "//***@", telling[0])
     for secret in secrets:
         masked = masked.replace(secret, "***")
@@ -58,6 +58,7 @@ def _words(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
 
 
+_SAYS_NOTHING = _words(r"could not read from remote", r"please make sure you have", r"^and the repository exists")
 _MISSING = _words(r"couldn't find remote ref", r"not our ref", r"no such remote ref", r"unadvertised object")
 _DAMAGED = _words(
     r"not a git repository",
@@ -158,10 +159,10 @@ _COMPLAINTS: list[tuple[re.Pattern[str], type[ReconcilerError], str, str]] = [
         "",
     ),
     (
-        _words(r"transport '.*' not allowed"),
+        _words(r"returned error: 30\d", r"transport '.*' not allowed", r"protocol .* (not supported|disabled)"),
         Refused,
-        "{address} redirects to a transport that is not allowed",
-        "use the address it redirects to",
+        "{address} redirects elsewhere, where neither token nor trust follow",
+        "use the address it redirects to; often it only ends in .git",
     ),
     (
         _words(r"mismatched algorithms", r"object format"),
