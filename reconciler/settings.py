@@ -1,0 +1,125 @@
+"""What did the person who runs this program decide: by command line, environment variables, and the operator's file?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.model.policy import Policy
+
+GATEWAY_IMAGE = "haproxy:3.2"
+STATE = Path("/var/lib/reconciler")
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """Where the secrets for a Git remote are kept; never a secret itself.
+
+    token_file, token_variable  a file or environment variable that holds an access token for https
+    username                    sent with the token; "" sends it as a bearer token
+    ssh_key, known_hosts        files for ssh
+    ca_bundle                   certificates to trust instead of the system's
+    """
+
+    token_file: Path | None = None
+    token_variable: str = ""
+    username: str = "git"
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+    ca_bundle: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """Where the password for an image registry is kept."""
+
+    username: str
+    password_file: Path | None = None
+    password_variable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """operator.yaml. The deployed repository may only narrow what it allows.
+
+    environment  by stack: variables for interpolation, and for `secrets.<name>.environment`
+    registries   by host name
+    listen       address of the HTTP API, "" for none
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    git: GitAccess = GitAccess()
+    registries: Mapping[str, RegistryAccess] = field(default_factory=dict)
+    gateway_image: str = GATEWAY_IMAGE
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything decided outside the repository.
+
+    source    directory or Git URL of the desired state; "" when none was named
+    branch    of a Git source; "" is the remote's default
+    path      directory inside the source that holds reconciler.yaml
+    state     directory for clones and the state database
+    engine    address of the Docker engine; "" follows Docker's own conventions
+    operator  its file, with Git access and listen address already overridden by what was said nearer
+    """
+
+    source: str = ""
+    branch: str = ""
+    path: str = ""
+    state: Path = STATE
+    engine: str = ""
+    operator: Operator = Operator()
+
+
+# Each setting of one word: its option on the command line, and the environment variable behind it.
+VARIABLES: Mapping[str, str] = {
+    "source": "RECONCILER_SOURCE",
+    "branch": "RECONCILER_BRANCH",
+    "path": "RECONCILER_PATH",
+    "state": "RECONCILER_STATE",
+    "operator": "RECONCILER_OPERATOR",
+    "engine": "RECONCILER_ENGINE",
+    "listen": "RECONCILER_LISTEN",
+    "git_token_file": "RECONCILER_GIT_TOKEN_FILE",
+    "git_username": "RECONCILER_GIT_USERNAME",
+    "ssh_key": "RECONCILER_SSH_KEY",
+    "known_hosts": "RECONCILER_KNOWN_HOSTS",
+    "ca_bundle": "RECONCILER_CA_BUNDLE",
+}
+
+
+def said(arguments: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the command line or, behind it, the environment says, by setting; what neither says is left out."""
+    near = {setting: environ.get(variable) for setting, variable in VARIABLES.items()}
+    near.update({setting: str(value) for setting, value in arguments.items() if setting in VARIABLES and value is not None})
+    return {setting: value for setting, value in near.items() if value}
+
+
+def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settings:
+    """Join what was said with the operator's file and the defaults."""
+    operator = operator or Operator()
+    git = replace(
+        operator.git,
+        token_file=_path(said, "git_token_file", operator.git.token_file),
+        username=said.get("git_username", operator.git.username),
+        ssh_key=_path(said, "ssh_key", operator.git.ssh_key),
+        known_hosts=_path(said, "known_hosts", operator.git.known_hosts),
+        ca_bundle=_path(said, "ca_bundle", operator.git.ca_bundle),
+    )
+    return Settings(
+        source=said.get("source", ""),
+        branch=said.get("branch", ""),
+        path=said.get("path", ""),
+        state=Path(said.get("state", STATE)),
+        engine=said.get("engine", ""),
+        operator=replace(operator, git=git, listen=said.get("listen", operator.listen)),
+    )
+
+
+def _path(said: Mapping[str, str], setting: str, behind: Path | None) -> Path | None:
+    return Path(said[setting]) if setting in said else behind

@@ -1,0 +1,70 @@
+"""The operator's file is read whole, its secrets stay out of every message, and what is said nearer wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.errors import InvalidState, Problem
+from reconciler.load.operator import read_operator
+from reconciler.model.policy import Preset
+from reconciler.settings import Operator, RegistryAccess, resolve, said
+
+CASES = yaml.safe_load((Path(__file__).parent / "cases" / "operator.yaml").read_text())
+
+
+def told(problem: Problem) -> str:
+    place = f"{problem.mark.line}:{problem.mark.column}" if problem.mark else "-"
+    return f"{problem.code} {place} {problem.at} | {problem.message} | {problem.hint}".rstrip()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_mistake_is_told_where_it_stands(case: dict[str, Any]) -> None:
+    with pytest.raises(InvalidState) as raised:
+        read_operator(case["file"].encode(), "operator.yaml")
+    assert sorted(map(told, raised.value.problems)) == sorted(case["says"])
+    assert "hunter2" not in f"{raised.value.problems}"
+
+
+def test_an_empty_file_is_the_default() -> None:
+    assert read_operator(b"", "operator.yaml") == Operator()
+
+
+def test_every_key_is_read() -> None:
+    operator = read_operator(
+        b"""
+policy: {preset: strict, bind_roots: [/srv], registries: [ghcr.io], digests: false}
+allow: {edge/traefik: [engine-socket, "cap:SYS_ADMIN"], edge: [host-path]}
+environment: {shop: {PASSWORD: hunter2, WORKERS: 4, RATE: 1.0, DEBUG: true, EMPTY: ""}}
+credentials:
+  git: {token_env: TOKEN, username: ann, ssh_key: /keys/id, known_hosts: /keys/hosts, ca_bundle: /keys/ca.pem}
+  registries: {"registry.example.org:5000": {username: ann, password_file: /run/password}}
+gateway_image: haproxy:2.6
+listen: 127.0.0.1:8470
+""",
+        "operator.yaml",
+    )
+    assert operator.policy.preset is Preset.STRICT
+    assert operator.policy.allow["edge/traefik"] == {"engine-socket", "cap:SYS_ADMIN"}
+    assert operator.environment["shop"] == {"PASSWORD": "hunter2", "WORKERS": "4", "RATE": "1", "DEBUG": "true", "EMPTY": ""}
+    assert operator.git.token_variable == "TOKEN"
+    assert operator.registries == {"registry.example.org:5000": RegistryAccess("ann", Path("/run/password"))}
+    assert "hunter2" not in repr(operator)
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file() -> None:
+    operator = read_operator(b"credentials: {git: {token_file: /file, username: file}}\nlisten: :1", "operator.yaml")
+    environ = {"RECONCILER_GIT_TOKEN_FILE": "/environ", "RECONCILER_BRANCH": "environ", "HOME": "/root"}
+    settings = resolve(said({"branch": "option", "path": None, "verbose": True}, environ), operator)
+    assert settings.branch == "option"
+    assert settings.path == ""
+    assert settings.operator.git.token_file == Path("/environ")
+    assert settings.operator.git.username == "file"
+    assert settings.operator.listen == ":1"
+
+
+def test_an_empty_variable_says_nothing() -> None:
+    assert resolve(said({}, {"RECONCILER_STATE": ""})) == resolve({})
