@@ -119,8 +119,8 @@ _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-
 _LOGIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 _ESCAPED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 _USER = re.compile(r"//[^/]*@")
-# Where no scheme stands, this reads as host `user` and path `password@…`.
-_BARE_PASSWORD = re.compile(r"[^/@]*:[^/@]*@")
+# Wherever it stands: a mistyped scheme reads as an ssh host, and the password as a part of its path.
+_PASSWORD = re.compile(r":[^/@]*@")
 # `https:/host/path` would else pass as the path `/host/path` on an ssh host called https.
 _SCHEMES = ("https", "http", "ssh", "file", "git", "ftp", "ftps")
 
@@ -174,7 +174,7 @@ def _secret_part(text: str, url: GitUrl | None) -> str:
     if url and url.scheme == "file":
         return ""
     is_plain_login = url and url.scheme == "ssh" and _LOGIN.fullmatch(url.login)
-    if _BARE_PASSWORD.match(text) or (_USER.search(text) and not is_plain_login):
+    if _PASSWORD.search(text) or (_USER.search(text) and not is_plain_login):
         return "a user or password"
     return "a query" if re.search(r"[?#]", text) else ""
 

@@ -15,9 +15,11 @@ from git_remotes import Remote, Special, git
 
 from reconciler.drivers.git import GitSource, Limits
 from reconciler.errors import InvalidState, Refused, Unreachable, UsageError
+from reconciler.load.excerpt import render_problem
 from reconciler.load.giturl import parse_url
 from reconciler.ports import FileKind, Source
 
+BAD = Path(__file__).parents[1] / "load/bad"
 COMPOSE = "services: {web: {image: web:1}}\n"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
@@ -339,3 +341,16 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, remote: Remote
     source = GitSource(parse_url(str(remote.path), allow_file=True), "main", tmp_path / "file/clone")
     with pytest.raises(Unreachable, match="cannot be written"):
         source.fetch()
+
+
+@pytest.mark.parametrize("case", sorted(BAD.glob("B69-*.txt")), ids=lambda path: path.stem)
+def test_a_bad_file_in_a_commit_is_refused_with_its_whole_message(remote: Remote, open_source: Open, case: Path) -> None:
+    """The first line of a case is mode and path as `git ls-tree` shows them, the rest is the content."""
+    entry, _, content = case.read_text().partition("\n")
+    mode, _, path = entry.partition(" ")
+    commit = remote.commit({path: Special(mode, content)})
+    source = open_source()
+    source.fetch()
+    with pytest.raises(InvalidState) as refusal:
+        source.files(commit).read(path)
+    assert "\n".join(map(render_problem, refusal.value.problems)) + "\n" == case.with_suffix(".expected").read_text()
