@@ -16,6 +16,7 @@ from reconciler.ports import Runtime
 _TIMING = {"Interval": 200_000_000, "Timeout": 10**9, "Retries": 1}
 _CHECKS = {Kind.HEALTHY: "exit 0", Kind.UNHEALTHY: "exit 1"}
 _SCRIPTS = {
+    "/bin/sleep 600": Behaviour(ignores_term=True),
     Kind.STUBBORN.name: Behaviour(ignores_term=True),
     Kind.SUCCEEDS.name: Behaviour(exits=0),
     Kind.FAILS.name: Behaviour(exits=3),
@@ -33,7 +34,7 @@ class MemoryWorld:
         self.clock = VirtualClock()
         # A restart must be seen by its time, so changes take some.
         self.world = World(self.clock, change_seconds=0.001)
-        self.world.image(IMAGE, config={"Env": ["PATH=/bin"]}, commands=_SCRIPTS, failing_hooks=("false",))
+        self.world.image(IMAGE, commands=_SCRIPTS, failing_hooks=("false",))
         self.runtime: Runtime = MemoryRuntime(self.world)
 
     def another(self) -> Runtime:
@@ -47,8 +48,8 @@ class MemoryWorld:
 
     def foreign(self, name: str, *, labels: Mapping[str, str] | None = None, port: int = 0) -> str:
         bindings = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]} if port else {}
-        payload = {"Image": IMAGE, "Labels": dict(labels or {}), "HostConfig": {"PortBindings": bindings}}
-        container = self.world.engine.create(f"{self.environment}-{name}", payload)
+        config = {"Image": IMAGE, "Labels": dict(labels or {}), "ExposedPorts": {port: {} for port in bindings}}
+        container = self.world.engine.create(f"{self.environment}-{name}", {**config, "HostConfig": {"PortBindings": bindings}})
         self.world.start(container.id)
         return container.id
 

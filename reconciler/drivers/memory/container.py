@@ -147,6 +147,11 @@ class Container:
             return {}
         return {"Health": {"Status": self.probe.value, "FailingStreak": 0, "Log": []}}
 
+    def _shown_ports(self) -> dict[str, Any]:
+        inside = self.phase in (Phase.RUNNING, Phase.PAUSED) and self.network_mode not in ("host", "none") and self.endpoints
+        exposed = dict.fromkeys(self.config.get("ExposedPorts") or ()) if inside else {}
+        return {**exposed, **{key: [dict(entry) for entry in entries] for key, entries in self.ports.items()}}
+
     def _network_settings(self) -> dict[str, Any]:
         default = self.endpoints["bridge"].document() if "bridge" in self.endpoints else {}
         shown = ("EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress")
@@ -155,7 +160,7 @@ class Container:
             "HairpinMode": False,
             "LinkLocalIPv6Address": "",
             "LinkLocalIPv6PrefixLen": 0,
-            "Ports": {key: [dict(entry) for entry in entries] for key, entries in self.ports.items()},
+            "Ports": self._shown_ports(),
             "SecondaryIPAddresses": None,
             "SecondaryIPv6Addresses": None,
             "GlobalIPv6Address": "",

@@ -9,6 +9,9 @@ from typing import Any
 from reconciler.drivers.memory.refusal import EngineError
 
 NEVER = "0001-01-01T00:00:00Z"
+MACHINE = "machine"
+"""The name of the machine the engine runs on."""
+
 SMALLEST_MEMORY = 6 * 1024 * 1024
 _SHARED_MEMORY = 64 * 1024 * 1024
 
@@ -104,10 +107,12 @@ def config_document(payload: Mapping[str, Any], image: Mapping[str, Any], refere
     """Return the container's Config: what the payload says over what the image says."""
     asked = {key: value for key, value in payload.items() if value is not None and key not in _BESIDE}
     config = {**_CONFIG, **{key: image[key] for key in _CONFIG if image.get(key)}, **asked}
-    config |= {"Image": reference, "Hostname": asked.get("Hostname") or hostname, "Env": _environment(asked, image) or None}
+    host = payload.get("HostConfig") or {}
+    name = MACHINE if host.get("NetworkMode") == "host" else hostname
+    config |= {"Image": reference, "Hostname": asked.get("Hostname") or name, "Env": _environment(asked, image) or None}
     config["Labels"] = {**(image.get("Labels") or {}), **(asked.get("Labels") or {})}
     config["Volumes"] = {**(image.get("Volumes") or {}), **(asked.get("Volumes") or {})} or None
-    config["ExposedPorts"] = _exposed(payload, image)
+    config["ExposedPorts"] = {**(image.get("ExposedPorts") or {}), **(asked.get("ExposedPorts") or {})}
     config["Healthcheck"] = {**(image.get("Healthcheck") or {}), **(asked.get("Healthcheck") or {})}
     config["StopSignal"] = asked.get("StopSignal") or image.get("StopSignal")
     if asked.get("Entrypoint") and not asked.get("Cmd"):
@@ -121,11 +126,6 @@ def _environment(asked: Mapping[str, Any], image: Mapping[str, Any]) -> list[str
     return own + [entry for entry in image.get("Env") or () if entry.partition("=")[0] not in names]
 
 
-def _exposed(payload: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
-    bound = (payload.get("HostConfig") or {}).get("PortBindings") or {}
-    return {**(image.get("ExposedPorts") or {}), **(payload.get("ExposedPorts") or {}), **{key: {} for key in bound}}
-
-
 def host_document(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return HostConfig with the engine's defaults. Raises EngineError for limits it refuses."""
     host = {**_HOST, **{key: value for key, value in payload.items() if value is not None}}
@@ -136,6 +136,8 @@ def host_document(payload: Mapping[str, Any]) -> dict[str, Any]:
     host["LogConfig"] = _log_config(payload.get("LogConfig") or {})
     host["PortBindings"] = _bindings(payload.get("PortBindings"))
     privileged = bool(host["Privileged"])
+    if host["SecurityOpt"] is None and (privileged or "host" in (host["PidMode"], host["IpcMode"])):
+        host["SecurityOpt"] = ["label=disable"]
     host["MaskedPaths"] = payload.get("MaskedPaths", None if privileged else list(_MASKED_PATHS))
     host["ReadonlyPaths"] = payload.get("ReadonlyPaths", None if privileged else list(_READONLY_PATHS))
     return _with_swap(host)

@@ -155,9 +155,11 @@ class Processes:
                 raise EngineError(409, f"cannot join {what} of a non running container: {handle}")
 
     def _published(self, container: Container) -> dict[str, list[dict[str, str]]]:
-        held = [other.ports for other in self._engine.containers.values() if other is not container]
+        exposed = container.config.get("ExposedPorts") or {}
+        # The engine publishes no port that the container does not expose.
+        wanted = {port: bound for port, bound in (container.host["PortBindings"] or {}).items() if port in exposed}
         try:
-            return publish(container.host["PortBindings"] or {}, held)
+            return publish(wanted, [other.ports for other in self._engine.containers.values() if other is not container])
         except EngineError as error:
             where = f"on endpoint {container.name} ({next(iter(container.endpoints.values())).id})"
             raise EngineError(500, f"driver failed programming external connectivity {where}: {error.message}") from None

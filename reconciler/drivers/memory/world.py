@@ -125,7 +125,8 @@ class World:
             self.image(FOREIGN_IMAGE)
         bindings = {port: [{"HostPort": host}] for port, host in (ports or {}).items()}
         host = {"PortBindings": bindings, "NetworkMode": network or "default"}
-        container = self.engine.create(name, {"Image": FOREIGN_IMAGE, "Labels": dict(own or {}), "HostConfig": host})
+        config = {"Image": FOREIGN_IMAGE, "Labels": dict(own or {}), "ExposedPorts": {port: {} for port in bindings}}
+        container = self.engine.create(name, {**config, "HostConfig": host})
         self.processes.start(container)
         return container
 
