@@ -99,7 +99,7 @@ def _sort_mount(work: _Work, mount: Mapping[str, Any], at: tuple[str | int, ...]
             work.directories[_clean(mount["target"])] = list(_walk(work, path, mount["target"], at))
         case FileKind.SYMLINK | FileKind.SUBMODULE as kind:
             hint = "put the files themselves into the repository"
-            work.problem("R073", f"{path} is a {kind}, which is never followed", at, hint)
+            work.problem("R167", f"{path} is a {kind}, which is never followed", at, hint)
         case kind:
             _from_host(work, mount, path, at, "directory" if kind else "path")
 
@@ -112,7 +112,7 @@ def _deliver_file(work: _Work, mount: Mapping[str, Any], path: str, at: tuple[st
     work.files.append(Placed(ContentFile(_clean(mount["target"]), content, mode), at))
     if not mount.get("read_only"):
         hint = "mount it read-only (`:ro`), or give the service a volume for what it writes"
-        work.warning("R086", f"what the service writes to {mount['target']} stays in the container", at, hint)
+        work.warning("R170", f"what the service writes to {mount['target']} stays in the container", at, hint)
 
 
 def _from_host(work: _Work, mount: Mapping[str, Any], path: str, at: tuple[str | int, ...], noun: str) -> None:
@@ -123,7 +123,7 @@ def _from_host(work: _Work, mount: Mapping[str, Any], path: str, at: tuple[str |
     where = path or "the repository's root"
     why = "is mounted writable" if noun == "directory" else "is not in the commit"
     hint = "name where the repository's directories stand on the host: `host_root` of the stack, or use a named volume"
-    work.problem("R074", f"{where} {why}, so it must stand on the engine's host, and nobody says where", at, hint)
+    work.problem("R168", f"{where} {why}, so it must stand on the engine's host, and nobody says where", at, hint)
 
 
 def _walk(work: _Work, path: str, target: str, at: tuple[str | int, ...]) -> Iterator[ContentFile]:
@@ -139,7 +139,7 @@ def _walk(work: _Work, path: str, target: str, at: tuple[str | int, ...]) -> Ite
                     yield ContentFile(place, content, 0o755 if files.executable(inner) else 0o644)
             case kind:
                 hint = "put the files themselves into the repository"
-                work.problem("R073", f"{inner} is a {kind or 'missing file'}, which is never followed", at, hint)
+                work.problem("R167", f"{inner} is a {kind or 'missing file'}, which is never followed", at, hint)
 
 
 def _read(work: _Work, path: str, at: tuple[str | int, ...]) -> bytes | None:
@@ -147,7 +147,7 @@ def _read(work: _Work, path: str, at: tuple[str | int, ...]) -> bytes | None:
         return work.context.files.read(path)
     except InvalidState as error:
         for problem in error.problems:
-            work.problem("R073", problem.message, at, problem.hint)
+            work.problem("R167", problem.message, at, problem.hint)
         return None
 
 
@@ -158,7 +158,7 @@ def _sort_object(work: _Work, section: str, entry: Mapping[str, Any], at: tuple[
     thing = definition(work.project, section, entry["source"])
     target = _target(section, entry)
     if refused := _not_local(thing):
-        work.problem("R047", f"{section[:-1]} {thing.name}: {refused}", at, "use file, environment or content")
+        work.problem("R166", f"{section[:-1]} {thing.name}: {refused}", at, "use file, environment or content")
     elif (path := thing.values.get("file")) and _stands_on_host(work, path):
         _mount_from_host(work, entry, path, target, at)
     elif (found := _content(work, thing, at)) is not None:
@@ -195,7 +195,7 @@ def _mount_from_host(work: _Work, entry: Mapping[str, Any], path: str, target: s
     for attribute in ("uid", "gid", "mode"):
         if entry.get(attribute):
             hint = "set it on the file itself, or bring the content by environment"
-            work.warning("R087", f"{attribute} has no effect on a file of the host", (*at, attribute), hint)
+            work.warning("R171", f"{attribute} has no effect on a file of the host", (*at, attribute), hint)
 
 
 def _content(work: _Work, thing: Definition, at: tuple[str | int, ...]) -> tuple[bytes, int] | None:
@@ -204,7 +204,7 @@ def _content(work: _Work, thing: Definition, at: tuple[str | int, ...]) -> tuple
         value = work.project.contents.get((str(thing.path[0]), thing.name))
         if value is None:
             hint = "declare it in the operator's file, in `environment` of reconciler.yaml or in the stack's .env"
-            work.problem("R047", f"{thing.path[0]} {thing.name} needs the variable {variable}, which is not set", at, hint)
+            work.problem("R166", f"{thing.path[0]} {thing.name} needs the variable {variable}, which is not set", at, hint)
             return None
         return value.encode(), READABLE
     if (text := thing.values.get("content")) is not None:
@@ -212,7 +212,7 @@ def _content(work: _Work, thing: Definition, at: tuple[str | int, ...]) -> tuple
     path = work.context.inside(thing.values.get("file") or "")
     if path is None or work.context.files.kind(path) is None:
         hint = "commit it, bring it by `environment`, or set `host_root` of the stack"
-        work.problem("R073", f"the file {path} of {thing.path[0]} {thing.name} is not in the commit", at, hint)
+        work.problem("R167", f"the file {path} of {thing.path[0]} {thing.name} is not in the commit", at, hint)
         return None
     content = _read(work, path, at)
     executable = EXECUTABLE if content is not None and work.context.files.executable(path) else 0
@@ -224,7 +224,7 @@ def _owned(work: _Work, file: ContentFile, entry: Mapping[str, Any], mode: int, 
     for name in ("uid", "gid"):
         text = str(entry.get(name) or "0")
         if not text.isdecimal():
-            work.problem("R064", f"{name} must be a number: names are the image's", (*at, name))
+            work.problem("R165", f"{name} must be a number: names are the image's", (*at, name))
         owners[name] = int(text) if text.isdecimal() else 0
     given = entry.get("mode")
     bits = mode if given is None else given if isinstance(given, int) else int(given, 8)
@@ -281,7 +281,7 @@ def _fits_into_container(work: _Work, placed: Placed, holder: str) -> bool:
     if mount.get("read_only"):
         return False
     kept = "the volume" if mount["type"] == "volume" else "the directory of the host"
-    work.warning("R088", f"{placed.file.target} is written into {kept} mounted at {holder}, and stays there", placed.at)
+    work.warning("R172", f"{placed.file.target} is written into {kept} mounted at {holder}, and stays there", placed.at)
     return True
 
 
@@ -290,11 +290,11 @@ def _fits_apart(work: _Work, placed: Placed, holder: str) -> bool:
     target, directory = placed.file.target, dirname(placed.file.target)
     if directory == "/":
         hint = f"give it a directory of its own: target /{basename(target)}.d/{basename(target)}"
-        work.problem("R075", f"{target} stands in the root of a read-only file system", placed.at, hint)
+        work.problem("R169", f"{target} stands in the root of a read-only file system", placed.at, hint)
         return False
     if holder and (directory == holder or holder not in _tmpfs_targets(work)):
         hint = "give it a target outside, or mount a directory of the repository there"
-        work.problem("R075", f"{target} lies in the mount {holder}, which no file can be put into", placed.at, hint)
+        work.problem("R169", f"{target} lies in the mount {holder}, which no file can be put into", placed.at, hint)
         return False
     return True
 
@@ -314,7 +314,7 @@ def _check_size(work: _Work, plain: Iterable[ContentFile], volumes: Iterable[Con
     size = sum(len(file.content) for file in files)
     if size > MAX_BYTES or len(files) > MAX_FILES:
         message = f"{len(files)} files of {size // (1024 * 1024)} MiB are to be delivered; at most {MAX_FILES} of 64 MiB are"
-        work.problem("R089", message, (), "put data into a volume or an image; the repository is for configuration")
+        work.problem("R173", message, (), "put data into a volume or an image; the repository is for configuration")
 
 
 def _clean(path: str) -> str:
@@ -329,8 +329,7 @@ def _volume(work: _Work, target: str, files: Iterable[ContentFile], *, with_imag
     image = str(work.service.values.get("image") or "") if with_image else ""
     lines = [work.project.name, target, image, *(f"{file.target} {_fingerprint(file)}" for file in ordered)]
     name = f"reconciler-content-{sha256(chr(10).join(lines).encode()).hexdigest()[:32]}"
-    inside = tuple(replace(file, target=file.target[len(target.rstrip("/")) :]) for file in ordered)
-    return ContentVolume(name, target, inside, read_only=True, with_image=with_image)
+    return ContentVolume(name, target, ordered, read_only=True, with_image=with_image)
 
 
 def _fingerprint(file: ContentFile) -> str:

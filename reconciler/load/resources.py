@@ -102,6 +102,6 @@ def _volume_payload(volume: Definition, context: Context, problems: list[Problem
     elif inside is not None:
         message = f"{inside or 'the root'} of the repository must stand on the engine's host, and nobody says where"
         hint = "name where the repository's directories stand on the host: `host_root` of the stack"
-        problems.append(volume.problem("R074", message, "driver_opts", "device", hint=hint))
+        problems.append(volume.problem("R168", message, "driver_opts", "device", hint=hint))
     fields = {"Driver": volume.values.get("driver"), "DriverOpts": options, "Labels": dict(volume.values.get("labels") or {})}
     return {name: value for name, value in fields.items() if value}

@@ -95,22 +95,22 @@ def _service(service: Definition, project: Project, context: Context, delivery: 
 def _mistakes(service: Definition) -> Iterator[Problem]:
     values = service.values
     if not values.get("image"):
-        yield service.problem("R049", f"service {service.name} names no image", hint="build it in CI and name the image here")
+        yield service.problem("R160", f"service {service.name} names no image", hint="build it in CI and name the image here")
     if (policy := values.get("pull_policy") or "missing") not in _PULL_POLICIES:
         hint = "use always (asked at a new revision, then at most hourly), missing or never"
-        yield service.problem("R059", f"pull_policy {policy} is not supported", "pull_policy", hint=hint)
+        yield service.problem("R161", f"pull_policy {policy} is not supported", "pull_policy", hint=hint)
     if values.get("use_api_socket"):
         hint = "mount /var/run/docker.sock, which the operator can allow with `engine-socket`"
         yield service.problem("R096", "use_api_socket hands the engine over without saying so", "use_api_socket", hint=hint)
     check = values.get("healthcheck") or {}
     if check.get("start_interval") and not check.get("start_period"):
         message = "healthcheck.start_interval needs healthcheck.start_period"
-        yield service.problem("R060", message, "healthcheck", "start_interval")
+        yield service.problem("R162", message, "healthcheck", "start_interval")
     restart = (values.get("deploy") or {}).get("restart_policy") or {}
     if restart.get("max_attempts") and restart.get("condition") != "on-failure":
         hint = "write condition: on-failure, or leave max_attempts out"
         message = "an engine without Swarm counts attempts only with condition on-failure"
-        yield service.problem("R061", message, "deploy", "restart_policy", "max_attempts", hint=hint)
+        yield service.problem("R163", message, "deploy", "restart_policy", "max_attempts", hint=hint)
 
 
 _PULL_POLICIES = {
@@ -148,11 +148,11 @@ def _seccomp_profile(service: Definition, context: Context, written: str, index:
     path = context.inside(normpath(join(context.root, context.directory, written)))
     if path is None or context.files.kind(path) is None:
         hint = "profiles are read from the repository; an installed one cannot be named"
-        return service.problem("R073", f"the seccomp profile {written} is not in the commit", "security_opt", index, hint=hint)
+        return service.problem("R167", f"the seccomp profile {written} is not in the commit", "security_opt", index, hint=hint)
     try:
         return json.dumps(json.loads(context.files.read(path)), separators=(",", ":"))
     except ValueError as error:
-        return service.problem("R062", f"the seccomp profile {path} is no JSON: {error}", "security_opt", index)
+        return service.problem("R164", f"the seccomp profile {path} is no JSON: {error}", "security_opt", index)
 
 
 # --- mounts of others ------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class ContentVolume:
 
     name        `reconciler-content-<hash>`: equal names mean equal content, so one volume serves every container that asks
     target      the directory it is mounted at; the mount stands in Service.container already
-    files       their targets count from the volume's root
+    files       absolute targets in the container, all below `target`
     read_only   how it is mounted
     with_image  the volume also holds what the image has at `target`: the engine copies it in when the first container that
                 mounts the volume is created; else it holds the files alone
@@ -269,6 +269,7 @@ class Stack:
 
     adopt             Compose project names whose containers this stack may take over
     replace_networks  a changed network definition may be replaced (its users stop meanwhile)
+    prune_volumes     keys of volumes that go when Git no longer has them; `*` is every one of the stack
     """
 
     name: str
@@ -282,6 +283,7 @@ class Stack:
     heal: Heal = Heal.HEAL
     adopt: tuple[str, ...] = ()
     replace_networks: bool = False
+    prune_volumes: tuple[str, ...] = ()
     windows: Mapping[str, Any] = field(default_factory=dict)
     source: Mark | None = None
 

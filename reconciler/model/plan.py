@@ -68,6 +68,7 @@ class FillVolume:
 
     image   what the helper container is made of that mounts the volume and never starts; it must be there
     labels  of the helper, so that one left behind by a killed process is known as ours
+    beside  a directory of the image whose files come into the volume too, beneath ours; "" for ours alone
     Doing it twice changes nothing.
     """
 
@@ -75,6 +76,7 @@ class FillVolume:
     files: tuple[ContentFile, ...] = field(repr=False)
     image: str
     labels: Mapping[str, str]
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

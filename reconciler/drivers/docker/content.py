@@ -36,7 +36,7 @@ def fill(connection: Connection, change: FillVolume) -> None:
     """Put files into a volume through a container that mounts it and never starts; targets count from its root."""
     helper = _helper(connection, change)
     try:
-        _put(connection, helper, PLACE, change.files)
+        _put(connection, helper, change.beside or PLACE, change.files)
     finally:
         connection.delete(path_of("/containers/{}", helper), force=True)
 
@@ -89,8 +89,9 @@ def _helper(connection: Connection, change: FillVolume) -> str:
 
 
 def _create_helper(connection: Connection, name: str, change: FillVolume) -> str:
-    # Files of the image at the place must not be copied into the volume.
-    mount = {"Type": "volume", "Source": change.volume, "Target": PLACE, "VolumeOptions": {"NoCopy": True}}
+    # The engine copies the image's files at a mount's target into a volume that is empty, unless it is told not to.
+    options = {"NoCopy": not change.beside}
+    mount = {"Type": "volume", "Source": change.volume, "Target": change.beside or PLACE, "VolumeOptions": options}
     payload = {
         "Image": change.image,
         "Entrypoint": ["never-started"],
