@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -19,6 +20,7 @@ from reconciler.model.observed import (
     Phase,
     Probe,
 )
+from reconciler.plan.finished import marker
 from reconciler.plan.instances import create
 from reconciler.plan.planner import survey
 from reconciler.plan.resources import resource_labels
@@ -30,7 +32,8 @@ NEWEST = Engine(version="any", api="99.0")
 
 def assume(desired: DesiredState, at: datetime, history: History, images: Iterable[str] = ()) -> ObservedState:
     """Return the snapshot of an engine on which everything desired runs well since long; `images` are there besides."""
-    world = survey(desired, ObservedState(at), history)
+    released = {stack.name: desired.revision.id for stack in desired.stacks}
+    world = survey(desired, ObservedState(at), replace(history, manual=released))
     wanted = {view.service.image for view in world.views.values()} | set(images)
     return ObservedState(
         at=at,
@@ -41,18 +44,21 @@ def assume(desired: DesiredState, at: datetime, history: History, images: Iterab
             for stack in desired.stacks
             for one in stack.networks
         ),
-        volumes=tuple(
-            ObservedVolume(one.name, resource_labels(world, one), _volume(one.payload))
-            for stack in desired.stacks
-            for one in stack.volumes
-        ),
+        volumes=tuple(_volumes(world)),
         images={reference: ObservedImage(_id(reference), (reference,)) for reference in sorted(wanted)},
         neighbours=(),
     )
 
 
-def _volume(payload: Any) -> dict[str, Any]:
-    return {"Driver": payload.get("Driver") or "local", "Options": payload.get("DriverOpts") or {}}
+def _volumes(world: World) -> Iterator[ObservedVolume]:
+    for stack in world.desired.stacks:
+        for one in stack.volumes:
+            detail = {"Driver": one.payload.get("Driver") or "local", "Options": one.payload.get("DriverOpts") or {}}
+            yield ObservedVolume(one.name, resource_labels(world, one), detail)
+    for view in world.views.values():
+        if view.service.kind is Kind.JOB:
+            memory = marker(world, view)
+            yield ObservedVolume(memory.name, memory.labels)
 
 
 def _instance(world: World, view: ServiceView, slot: int, name: str) -> Instance:

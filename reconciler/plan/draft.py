@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.errors import Mark
@@ -16,6 +16,7 @@ class Draft:
 
     provides  what an action of this plan brings about -> its id: "network:shop_default", "image:web:2", "name:shop-web-1",
               "port:8080/tcp"; whoever uses it needs that action first
+    lacking   "network:edge" -> why nobody can use it
     busy      groups whose actions of an earlier plan are still in flight
     """
 
@@ -27,16 +28,20 @@ class Draft:
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provides: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
     complete: bool = True
     busy: frozenset[str] = frozenset()
 
     def group(self, key: str, stack: str, name: str, verb: Verb, title: str, reasons: Iterable[Reason]) -> str:
-        """Open a group, or add reasons to the one that is open under that key. Returns the key."""
+        """Open a group, or add reasons to the one that is open under that key. Returns the key.
+
+        The first verb and title stand, except that a group opened without a title takes the next ones.
+        """
         known = self.groups.get(key)
-        if known is None:
-            self.groups[key] = Group(key, stack, name, verb, title, tuple(dict.fromkeys(reasons)))
-        else:
-            self.groups[key] = replace(known, reasons=tuple(dict.fromkeys((*known.reasons, *reasons))))
+        if known is not None:
+            verb, title = (known.verb, known.title) if known.title else (verb, title)
+            reasons = (*known.reasons, *reasons)
+        self.groups[key] = Group(key, stack, name, verb, title, tuple(dict.fromkeys(reasons)))
         return key
 
     def act(self, id: str, change: Change, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:

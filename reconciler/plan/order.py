@@ -23,6 +23,24 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
     return (Order.STOP_FIRST, obstacle) if obstacle else (Order.START_FIRST, "no writable mounts")
 
 
+def needs_first(stack: Stack) -> tuple[Service, ...]:
+    """Return the services in the order they start: lower waves first, dependencies first, ties by name."""
+    services = {service.name: service for service in stack.services}
+    order: dict[str, Service] = {}
+
+    def place(service: Service) -> None:
+        if service.name in order:
+            return
+        for dependency in sorted(service.depends_on, key=lambda one: one.on):
+            if dependency.on in services and services[dependency.on].wave <= service.wave:
+                place(services[dependency.on])
+        order[service.name] = service
+
+    for service in sorted(stack.services, key=lambda one: (one.wave, one.name)):
+        place(service)
+    return tuple(order.values())
+
+
 def _obstacle(service: Service, stack: Stack, port: str) -> str:
     host: Mapping[str, Any] = service.container.get("HostConfig", {})
     if mount := _writable_mount(service, host):

@@ -14,6 +14,7 @@ from reconciler.plan.effective import effective, fallen_back, withheld
 from reconciler.plan.fleet import muster
 from reconciler.plan.jobs import run_job
 from reconciler.plan.moved import moved_away
+from reconciler.plan.order import needs_first
 from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
@@ -67,7 +68,7 @@ def _plan_stack(world: World, stack: Stack, draft: Draft) -> None:
         return
     plan_networks(world, stack, draft)
     plan_volumes(world, stack, draft)
-    for service in stack.services:
+    for service in needs_first(stack):
         _plan_service(world, world.views[service.id], draft)
 
 
@@ -85,6 +86,9 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
         return
     plan_image(world, service, draft, wanted=_wants_container(view))
     if _wants_container(view):
+        if lacking := work.lacking():
+            draft.wait(service.id, f"create {service.id}", lacking)
+            return
         plan_content(world, view, draft)
     run_job(work) if service.kind is Kind.JOB else roll(work)
 
@@ -114,7 +118,8 @@ def _waits_for_retry(work: Work) -> bool:
 def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
     order = _ranks(world, desired)
     actions = _sorted(draft.actions, order)
-    groups = sorted(draft.groups.values(), key=lambda group: _rank(group.key, group.stack, order))
+    opened = (group if group.title else replace(group, title="pull") for group in draft.groups.values())
+    groups = sorted(opened, key=lambda group: _rank(group.key, group.stack, order))
     return Plan(
         environment=desired.environment.name,
         revision_id=desired.revision.id,
@@ -137,7 +142,7 @@ def _ranks(world: World, desired: DesiredState) -> dict[str, int]:
     keys: list[str] = []
     for stack in world.desired.stacks:
         keys.append(stack.name)
-        keys.extend(service.id for service in stack.services)
+        keys.extend(service.id for service in needs_first(stack))
     return {key: rank for rank, key in enumerate(keys)}
 
 

@@ -55,7 +55,7 @@ def shown_names(service: Service) -> tuple[str, ...]:
 def show(value: Any) -> str:
     """Return a value as a person would write it in a Compose file."""
     match value:
-        case None | "" | [] | {}:
+        case None | "":
             return ""
         case bool():
             return str(value).lower()

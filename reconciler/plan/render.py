@@ -27,6 +27,9 @@ def _lines(plan: Plan, actions: bool) -> Iterator[str]:
     if actions and plan.actions:
         yield "  actions"
         yield from (f"    {line}" for line in steps(plan.actions))
+    shown = {group.key for group in plan.groups}
+    yield from _section("waiting", (f"{one.what}, once {one.on}" for one in plan.waiting if one.group not in shown))
+    yield from _section("failed", (f"{failure.service}: {failure.message}" for failure in plan.failures))
     yield from _section("drift, not healed", (_drift(group) for group in plan.drift))
     yield from _section("blocked", (line for blocked in plan.blocked for line in _blocked(blocked)))
     yield from _section("notes", plan.notes)

@@ -37,10 +37,12 @@ def plan_networks(world: World, stack: Stack, draft: Draft) -> None:
         found = [one for one in world.observed.networks if one.name == network.name]
         if network.external:
             if not found:
+                draft.lacking[f"network:{network.name}"] = f"network {network.name} exists"
                 draft.block(key, "R135", f"external network {network.name} does not exist", "create it", network.source)
         elif not found:
             _create_network(world, network, draft, key)
         elif not (ours := [one for one in found if owned(one, world.desired.environment.name, stack.adopt)]):
+            draft.lacking[f"network:{network.name}"] = f"network {network.name} is ours"
             draft.block(
                 key, "R132", f"network {network.name} exists and is not ours", _take_over(found[0].labels), network.source
             )
@@ -155,10 +157,12 @@ def plan_volumes(world: World, stack: Stack, draft: Draft) -> None:
         key, found = f"{stack.name}/volume/{volume.key}", there.get(volume.name)
         if volume.external:
             if found is None:
+                draft.lacking[f"volume:{volume.name}"] = f"volume {volume.name} exists"
                 draft.block(key, "R135", f"external volume {volume.name} does not exist", "create it", volume.source)
         elif found is None:
             _create_volume(world, volume, draft, key)
         elif not owned(found, world.desired.environment.name, stack.adopt):
+            draft.lacking[f"volume:{volume.name}"] = f"volume {volume.name} is ours"
             draft.block(key, "R132", f"volume {volume.name} exists and is not ours", _take_over(found.labels), volume.source)
         elif changed := _volume_changes(volume, found):
             hint = "move the data to a volume of another name, or put the old definition back"
@@ -202,7 +206,8 @@ def plan_content(world: World, view: ServiceView, draft: Draft) -> None:
             chain.then("create", CreateVolume(volume.name, {}, tags))
         image = draft.needed(f"image:{view.service.image}")
         files = tuple(replace(file, target=file.target.removeprefix(volume.target)) for file in volume.files)
-        chain.then("fill", FillVolume(volume.name, files, view.service.image, tags), image)
+        beside = volume.target if volume.with_image else ""
+        chain.then("fill", FillVolume(volume.name, files, view.service.image, tags, beside), image)
         draft.provides[thing] = chain.last
 
 
@@ -219,6 +224,7 @@ def plan_image(world: World, service: Service, draft: Draft, *, wanted: bool) ->
     local = world.observed.images[reference]
     digest = world.observed.digests.get(reference, "")
     if local is None and wanted and service.pull_policy is PullPolicy.NEVER:
+        draft.lacking[f"image:{reference}"] = f"image {reference} is there"
         message = f"image {reference} is not on the engine, and pull_policy is never"
         draft.block(service.id, "R134", message, "load it, or change pull_policy", service.mark("image"))
     elif local is None and wanted:
@@ -229,6 +235,6 @@ def plan_image(world: World, service: Service, draft: Draft, *, wanted: bool) ->
 
 def _pull(service: Service, digest: str, draft: Draft, reasons: Iterable[Reason]) -> None:
     reasons = tuple(reasons)
-    key = draft.group(service.id, service.stack, service.name, Verb.UPDATE, "pull", reasons)
+    key = draft.group(service.id, service.stack, service.name, Verb.UPDATE, "", reasons)
     change = PullImage(service.image, service.platform, digest)
     draft.provides[f"image:{service.image}"] = draft.act(f"image/{service.image}/pull", change, key, reasons)

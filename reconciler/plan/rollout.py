@@ -62,8 +62,7 @@ def roll(work: Work) -> None:
 
 
 def _create(work: Work, slot: Slot) -> None:
-    group = _open_creation(work, slot)
-    if group is None or work.conflict(slot.name):
+    if work.conflict(slot.name) or (group := _open_creation(work, slot)) is None:
         return
     chain = work.chain(group, slot.number, facts(f"{slot.name} does not exist"))
     _make(work, chain, slot, slot.name, None)
@@ -158,7 +157,7 @@ def _await(work: Work, group: str, slot: Slot, current: Member) -> None:
 def _why_slot_failed(work: Work, slot: Slot) -> str:
     """A slot fails the update while it holds a new container that failed and some slot still holds an old one."""
     updating = any(one.stale for one in work.view.slots)
-    if not updating or slot.current is None or work.view.service.update.failure_action is FailureAction.CONTINUE:
+    if not updating or slot.current is None or _tolerated(work, slot.current):
         return ""
     if slot.stale is not None and slot.stale.instance.name.endswith(instances.TEMPORARY):
         return ""
@@ -166,17 +165,21 @@ def _why_slot_failed(work: Work, slot: Slot) -> str:
 
 
 def _tolerated(work: Work, current: Member) -> bool:
-    """With failure_action: continue a failed replacement counts as done; healing takes it from there."""
-    goes_on = work.view.service.update.failure_action is FailureAction.CONTINUE
+    """A failure that does not stop the update counts as done; healing takes it from there."""
+    goes_on = work.view.service.update.failure_action is FailureAction.CONTINUE or _within_ratio(work)
     return goes_on and bool(why_failed(current.instance, work.view.service, work.world.now))
 
 
+def _within_ratio(work: Work) -> bool:
+    """Say whether as many failures as there are stay within max_failure_ratio."""
+    service, now = work.view.service, work.world.now
+    failed = sum(1 for slot in work.view.slots if slot.current and why_failed(slot.current.instance, service, now))
+    return bool(failed) and failed / max(1, len(work.view.slots)) <= service.update.max_failure_ratio
+
+
 def _fail(work: Work, failing: list[Slot]) -> None:
-    """Give the old containers their place back and remember the spec; within max_failure_ratio only wait."""
+    """Give the old containers their place back and remember the spec."""
     view = work.view
-    if len(failing) / max(1, len(view.slots)) <= view.service.update.max_failure_ratio:
-        _begin_replacements(work)
-        return
     first = failing[0]
     why = f"{first.current.instance.name} {_why_slot_failed(work, first)}" if first.current else ""
     group = work.open(Verb.UPDATE, "failed, the old containers stay", facts(why))

@@ -72,6 +72,13 @@ class Work:
         content = (f"volume:{volume.name}" for volume in service.content_volumes)
         return self.draft.needed(*networks, *volumes, *content, f"image:{service.image}", f"name:{name}")
 
+    def lacking(self) -> str:
+        """Say which network, volume or image it needs that nobody can use now; "" when there is none."""
+        service, lacking = self.view.service, self.draft.lacking
+        networks = (f"network:{attachment.network}" for attachment in service.networks)
+        volumes = (f"volume:{volume}" for volume in service.volumes)
+        return next((lacking[thing] for thing in (*networks, *volumes, f"image:{service.image}") if thing in lacking), "")
+
     def ports_freed(self) -> tuple[str, ...]:
         """Return the actions of this plan that free host ports this service publishes."""
         return self.draft.needed(*(f"port:{port}" for port in fixed_ports(self.view.service.container)))

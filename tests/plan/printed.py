@@ -1,0 +1,166 @@
+"""Read a case file and print the plan it leads to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reconciler.load.loading import load
+from reconciler.model.desired import DesiredState
+from reconciler.model.history import Backoff, HashKey, History, Quarantine
+from reconciler.model.observed import Engine, Instance, Neighbour, ObservedState, Phase, Probe
+from reconciler.model.source import Revision
+from reconciler.model.spec import spec_hash
+from reconciler.plan import make_plan, render
+from reconciler.plan.assume import assume
+from reconciler.ports import FileKind
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+KEY = HashKey("test", b"a key for tests")
+OLD, NEW = "0ld0000", "4ew0000"
+
+
+class Texts:
+    """The files of a case: texts by path."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+
+    def kind(self, path: str) -> FileKind | None:
+        if path in self.texts:
+            return FileKind.FILE
+        inside = path == "" or any(name.startswith(f"{path}/") for name in self.texts)
+        return FileKind.DIRECTORY if inside else None
+
+    def read(self, path: str) -> bytes:
+        return self.texts[path].encode()
+
+    def children(self, path: str) -> tuple[str, ...]:
+        prefix = f"{path}/" if path else ""
+        return tuple(sorted({name[len(prefix) :].split("/")[0] for name in self.texts if name.startswith(prefix)}))
+
+    def identity(self, path: str) -> str:
+        return repr(sorted((name, text) for name, text in self.texts.items() if name.startswith(path)))
+
+    def executable(self, path: str) -> bool:
+        return False
+
+
+def desired_state(text: str, revision: str, files: dict[str, str] | None = None) -> DesiredState:
+    """Load one compose text as stack `shop` (or the whole repository where the case gives several files)."""
+    texts = dict(files or {})
+    if text:
+        texts |= (
+            {"reconciler.yaml": "api: v1\nname: test\nstacks: {shop: {path: shop}}\n"} if "reconciler.yaml" not in texts else {}
+        )
+        texts["shop/compose.yaml"] = text
+    return load(Texts(texts), Revision(revision, "main", NOW, "A Person <a@example.org>", "a change"))
+
+
+def printed_plan(case: dict[str, Any]) -> str:
+    """Return the case's plan with every action."""
+    desired, observed, history, previous = situation(case)
+    plan = make_plan(desired, observed, history, previous)
+    return render.text(plan, actions=True)
+
+
+def situation(case: dict[str, Any]) -> tuple[DesiredState, ObservedState, History, DesiredState | None]:
+    """Return what a case describes: wanted, observed, history, and the revision applied before."""
+    given = case.get("given")
+    before = desired_state(given, OLD, case.get("given files")) if given or "given files" in case else None
+    changed = "wanted" in case or "wanted files" in case
+    revision = NEW if changed or before is None else OLD
+    wanted = desired_state(case.get("wanted", given), revision, case.get("wanted files", case.get("given files")))
+    history = _history(case.get("history", {}), before, wanted)
+    observed = _observed(case, before, wanted, history)
+    return wanted, observed, history, before if history.applied == OLD else None
+
+
+def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredState) -> History:
+    applied = said.get("applied", OLD if before else "")
+    services = {service.id: service for stack in wanted.stacks for service in stack.services}
+    quarantine = {
+        name: Quarantine(name, spec_hash(services[name], KEY), wanted.revision.id, why, NOW)
+        for name, why in said.get("failed", {}).items()
+    }
+    heals = {key: Backoff(count, NOW, NOW + timedelta(seconds=10)) for key, count in said.get("healed", {}).items()}
+    jobs = {name: frozenset({spec_hash(services[name], KEY)}) for name in said.get("jobs", [])}
+    updated = {name: NOW - timedelta(seconds=ago) for name, ago in said.get("updated", {}).items()}
+    replaced = {
+        (f"{name}/{slot}", spec_hash(services[name], KEY)): count
+        for key, count in said.get("replaced", {}).items()
+        for name, slot in [key.rsplit("/", 1)]
+    }
+    return History(
+        KEY, fresh=said.get("fresh", False), applied=applied or "", quarantine=quarantine, heals=heals, jobs=jobs,
+        updated=updated, replaced=replaced,
+    )  # fmt: skip
+
+
+def _observed(case: dict[str, Any], before: DesiredState | None, wanted: DesiredState, history: History) -> ObservedState:
+    images = {service.image for stack in wanted.stacks for service in stack.services}
+    if before is None:
+        observed = ObservedState(NOW, engine=Engine(api="1.41", version="20.10"), neighbours=())
+        observed = replace(observed, images=assume(wanted, NOW, history).images)
+    else:
+        key = HashKey(case["key"], b"another") if "key" in case else KEY
+        observed = assume(before, NOW, replace(history, key=key), images)
+    instances = {instance.name: instance for instance in observed.instances}
+    for name, said in (case.get("but") or {}).items():
+        _alter(instances, name, said)
+    for name, said in (case.get("new") or {}).items():
+        _add_new(instances, name, said, wanted, history)
+    absent = set(case.get("absent images", []))
+    neighbours = tuple(
+        Neighbour(name, name, said.get("labels", {}), tuple(("", port, "tcp") for port in said.get("ports", [])), True)
+        for name, said in (case.get("neighbours") or {}).items()
+    )
+    return replace(
+        observed,
+        instances=tuple(instances.values()),
+        networks=tuple(one for one in observed.networks if one.name not in case.get("no networks", [])),
+        images={name: None if name in absent else image for name, image in observed.images.items()},
+        neighbours=neighbours,
+        unknown=frozenset(case.get("unknown", [])),
+    )
+
+
+def _alter(instances: dict[str, Instance], name: str, said: Any) -> None:
+    if said == "gone":
+        del instances[name]
+        return
+    instance = instances[name]
+    detail = {**instance.detail, "HostConfig": {**instance.detail["HostConfig"], **said.get("host", {})}}
+    detail["Config"] = {**detail["Config"], **said.get("config", {})}
+    if "networks" in said:
+        detail["NetworkSettings"] = {"Networks": said["networks"]}
+    if "start error" in said:
+        detail["State"] = {"Error": said["start error"]}
+    instances[name] = replace(
+        instance,
+        phase=Phase(said.get("phase", instance.phase)),
+        probe=Probe(said.get("probe", instance.probe)),
+        exit_code=said.get("exit", instance.exit_code),
+        restarts=said.get("restarts", instance.restarts),
+        name=said.get("name", instance.name),
+        started=NOW - timedelta(seconds=said["age"]) if "age" in said else instance.started,
+        detail=detail,
+    )
+
+
+def _add_new(instances: dict[str, Instance], name: str, said: dict[str, Any], wanted: DesiredState, history: History) -> None:
+    """A container of the newest spec beside what runs, as a rollout makes it: `shop-web-1.next`."""
+    fresh = {one.name: one for one in assume(wanted, NOW, history).instances}
+    made = fresh[name.removesuffix(".next")]
+    born = NOW - timedelta(seconds=said.get("age", 1))
+    instances[name] = replace(made, id=f"new-{name}", name=name, created=born, started=born)
+    _alter(instances, name, said)
+
+
+def read_case(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    return loaded
