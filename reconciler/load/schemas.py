@@ -38,10 +38,8 @@ def _environment() -> Schema:
 def _operator() -> Schema:
     schema = _of_model(operator.OperatorFile, "operator.yaml")
     policy = schema["properties"]["policy"]
-    schema["properties"]["policy"] = {
-        "description": policy["description"],
-        **_or_text(schema["$defs"], "PolicyEntry", "preset"),
-    }
+    either = _or_text(schema["$defs"], "PolicyEntry", "preset")
+    schema["properties"]["policy"] = {"description": policy["description"], **either}
     return schema
 
 

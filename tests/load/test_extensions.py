@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pathlib
 from typing import Any
 
 import pytest
@@ -10,9 +10,10 @@ import yaml
 
 from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.extensions import MODELS, not_acted_on, read_extensions, read_file_settings
+from reconciler.load.notes import Path
 from reconciler.model.desired import Service
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "extensions.yaml").read_text())
+CASES = yaml.safe_load((pathlib.Path(__file__).parent / "cases" / "extensions.yaml").read_text())
 
 
 def said(problem: Problem) -> str:
@@ -58,7 +59,7 @@ def test_values_come_out_plain_with_seconds_and_bytes() -> None:
 
 
 def test_a_value_from_a_variable_is_never_shown() -> None:
-    marks = {("x-rollout", "strategy"): Mark("compose.yaml", 3, 4, literal=False)}
+    marks: dict[Path, Mark] = {("x-rollout", "strategy"): Mark("compose.yaml", 3, 4, literal=False)}
     with pytest.raises(InvalidState) as raised:
         read_extensions({"x-rollout": {"strategy": "hunter2"}}, marks, ())
     (problem,) = raised.value.problems
