@@ -62,10 +62,8 @@ class RuntimeContract:
         world.foreign("neighbour")
         seen = look(world)
         assert seen.instances == ()
-        marks = [one.labels.get(labels.ENVIRONMENT) for one in seen.networks] + [
-            one.labels.get(labels.ENVIRONMENT) for one in seen.volumes
-        ]
-        assert world.environment not in marks
+        assert world.environment not in {one.labels.get(labels.ENVIRONMENT) for one in seen.networks}
+        assert world.environment not in {one.labels.get(labels.ENVIRONMENT) for one in seen.volumes}
         assert seen.at.tzinfo is UTC
         assert seen.engine.cpus >= 1
         assert seen.engine.memory_bytes > 0

@@ -159,6 +159,7 @@ def heard(world: World) -> Iterator[list[str]]:
 
 IMAGE = "local/busybox:test"
 _BUSYBOX = Path("/bin/busybox")
+_APPLETS = ["cat", "echo", "false", "httpd", "id", "ls", "mount", "nc", "nslookup", "sh", "sleep", "stat", "true", "wget"]
 _TERM = "trap 'exit 0' TERM; "
 _WAIT = "while :; do sleep 0.1; done"
 _COMMANDS = {
@@ -256,22 +257,7 @@ def _root() -> bytes:
         for name in ("bin", "tmp", "etc", "run"):
             _add(tar, name, tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755)
         _add(tar, "bin/busybox", tarfile.REGTYPE, 0o755, busybox)
-        for applet in (
-            "sh",
-            "sleep",
-            "cat",
-            "echo",
-            "ls",
-            "nslookup",
-            "stat",
-            "id",
-            "mount",
-            "wget",
-            "httpd",
-            "nc",
-            "true",
-            "false",
-        ):
+        for applet in _APPLETS:
             _add(tar, f"bin/{applet}", tarfile.SYMTYPE, 0o777, link="busybox")
         _add(tar, "etc/passwd", tarfile.REGTYPE, 0o644, b"root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n")
     return archive.getvalue()

@@ -8,10 +8,11 @@ import math
 import os
 import pwd
 import re
+import socket
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ import requests
 import urllib3
 from docker.context import ContextAPI
 from docker.errors import DockerException
-from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from docker.utils import kwargs_from_env
 from docker.utils.config import load_general_config
 
@@ -112,6 +113,8 @@ class Connection:
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """Whatever the transport raises, while connecting or while reading a stream."""
 
+LATE = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+
 
 def open_connection(host: str | None, timeout_seconds: float) -> Connection:
     """Find the engine as Docker's own command line does and agree on an API version.
@@ -126,7 +129,7 @@ def open_connection(host: str | None, timeout_seconds: float) -> Connection:
     except BROKEN as error:
         raise unreachable(address, error) from error
     if answer.status_code >= 400:
-        raise Unreachable(f"{_shown(address)} answered {answer.status_code} to the question for its version")
+        raise Unreachable(f"{one_line(address)} answered {answer.status_code} to the question for its version")
     return Connection(session, address, document(answer), timeout_seconds)
 
 
@@ -157,18 +160,17 @@ def document(answer: requests.Response) -> Any:
 
 def unreachable(host: str, error: BaseException) -> Unreachable:
     """Say why nobody answered: for a local socket with path, user and group, as far as they are to blame."""
-    path = host.removeprefix("unix://")
-    cause = _cause(error)
-    if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+    path, chain = host.removeprefix("unix://"), _chain(error)
+    if any(isinstance(one, LATE) for one in chain):
         hint = "what it was asked may be done or not"
-        return Unreachable(f"the engine at {_shown(host)} did not answer in time", hint=hint)
-    if isinstance(cause, FileNotFoundError):
+        return Unreachable(f"the engine at {one_line(host)} did not answer in time", hint=hint)
+    if any(isinstance(one, FileNotFoundError) for one in chain):
         hint = "start the engine, set DOCKER_HOST, or mount the socket into this container"
         return Unreachable(f"there is no engine socket at {path}", hint=hint)
-    if isinstance(cause, PermissionError):
+    if any(isinstance(one, PermissionError) for one in chain):
         return _forbidden(path)
-    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    return Unreachable(f"the engine at {_shown(host)} cannot be reached: {one_line(reason)}", hint="is the engine running?")
+    said = next((one.strerror for one in reversed(chain) if isinstance(one, OSError) and one.strerror), str(chain[-1]))
+    return Unreachable(f"the engine at {one_line(host)} cannot be reached: {one_line(said)}", hint="is the engine running?")
 
 
 def _endpoint(host: str | None) -> tuple[str, Any]:
@@ -205,7 +207,12 @@ def _session(address: str, tls: Any, timeout_seconds: float) -> docker.APIClient
     try:
         # A version is named so that nothing is asked yet: the paths are ours, and so is the agreement on a version.
         session = docker.APIClient(
-            address, version="1.41", timeout=int(timeout_seconds), tls=tls, max_pool_size=CONNECTIONS, use_ssh_client=False
+            address,
+            version="1.41",
+            timeout=math.ceil(timeout_seconds),
+            tls=tls,
+            max_pool_size=CONNECTIONS,
+            use_ssh_client=False,
         )
     except ImportError as error:
         raise _no_ssh() from error
@@ -231,10 +238,31 @@ class _OneSocket(UnixHTTPAdapter):
     """The SDK keeps a pool of connections for each URL it ever saw; one socket needs one pool."""
 
     def __init__(self, address: str, timeout_seconds: float) -> None:
-        super().__init__(address, int(timeout_seconds), max_pool_size=CONNECTIONS)
+        super().__init__(address, math.ceil(timeout_seconds))
+        self._pool = _SocketPool(address, self.socket_path, self.timeout, maxsize=CONNECTIONS)
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        return super().get_connection("http+docker://localhost", proxies)
+        return self._pool
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+
+
+class _SocketPool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> Any:
+        # Its time-out is set anew for each call.
+        return _Socket(self.base_url, self.socket_path)
+
+
+class _Socket(UnixHTTPConnection):
+    def connect(self) -> None:
+        """Connect, and leave no socket open when nobody listens."""
+        with ExitStack() as undo:
+            self.sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self.unix_socket)
+            undo.pop_all()
 
 
 def _no_ssh() -> UsageError:
@@ -242,7 +270,7 @@ def _no_ssh() -> UsageError:
 
 
 def _misunderstood(address: str, error: Exception) -> ReconcilerError:
-    return UsageError(f"the engine's address {_shown(address)} is not understood: {one_line(str(error))}")
+    return UsageError(f"the engine's address {one_line(address)} is not understood: {one_line(str(error))}")
 
 
 def _negotiated(version: Mapping[str, Any]) -> tuple[int, int]:
@@ -287,17 +315,16 @@ def _message(answer: requests.Response) -> str:
         return answer.text
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Return the system's own error below what the transport wrapped around it."""
-    seen: list[BaseException] = []
-    waiting: list[BaseException] = [error]
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error and everything it wraps: the transport's layers each wrap in a way of their own."""
+    chain: list[BaseException] = []
+    waiting: list[object] = [error]
     while waiting:
-        one = waiting.pop()
-        seen.append(one)
-        within = (*one.args, one.__cause__, one.__context__, getattr(one, "reason", None))
-        waiting.extend(inner for inner in within if isinstance(inner, BaseException) and inner not in seen)
-    systems = [one for one in seen if isinstance(one, OSError) and one.errno]
-    return systems[-1] if systems else seen[-1]
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in chain:
+            chain.append(one)
+            waiting += [*one.args, one.__cause__, one.__context__, getattr(one, "reason", None)]
+    return chain
 
 
 def _forbidden(path: str) -> Unreachable:
@@ -323,7 +350,3 @@ def _group(gid: int) -> str:
     with suppress(KeyError):
         return f"{grp.getgrgid(gid).gr_name} ({gid})"
     return str(gid)
-
-
-def _shown(address: str) -> str:
-    return one_line(address)

@@ -83,7 +83,7 @@ RULES = (
     _rule((), r"toomanyrequests|too many requests", Unreachable, "the image registry limits pulls: log in, or use a mirror"),
     _rule(
         (401, 403, 404, 500),
-        r"unauthorized|access denied|denied:|authentication required|no basic auth",
+        r"unauthorized|\bdenied\b|authentication required|no basic auth",
         Refused,
         "check the image's name and run `docker login` for its registry as the user who runs this",
     ),

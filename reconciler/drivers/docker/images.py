@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -21,8 +22,8 @@ from reconciler.model.plan import PullImage, RemoveImage
 REGISTRY_SECONDS = 15.0
 """How long an image registry may take to name a digest: a plan waits for it."""
 
-PULL_SECONDS = 120.0
-"""How long a pull may show no progress at all."""
+PULL_PATIENCE = 2
+"""A pull may show no progress for so many times the usual deadline."""
 
 
 def local_image(connection: Connection, reference: str) -> ObservedImage | None:
@@ -82,11 +83,19 @@ def credentials(repository: str) -> dict[str, str]:
     """
     try:
         registry, _ = auth.resolve_repository_name(repository)
-        found = auth.resolve_authconfig(auth.load_config(), registry)
+        known = auth.load_config()
+        helper = f"docker-credential-{known.get_credential_store(registry) or ''}"
+        if helper != "docker-credential-" and not shutil.which(helper):
+            raise _no_credentials(repository, f"{helper} is not installed")
+        found = auth.resolve_authconfig(known, registry)
     except DockerException as error:
-        hint = "the credential helper that ~/.docker/config.json names must be installed here"
-        raise Refused(f"no credentials for the registry of {repository}: {one_line(str(error))}", hint=hint) from error
+        raise _no_credentials(repository, one_line(str(error))) from error
     return {"X-Registry-Auth": auth.encode_header(found).decode()} if found else {}
+
+
+def _no_credentials(repository: str, reason: str) -> Refused:
+    hint = "the credential helper that the Docker config names must be installed, and work, here"
+    return Refused(f"no credentials for the registry of {repository}: {reason}", hint=hint)
 
 
 def _registry_digest(connection: Connection, reference: str) -> str:
@@ -96,9 +105,13 @@ def _registry_digest(connection: Connection, reference: str) -> str:
     # A registry that does not answer is no news: the caller is told nothing about this reference.
     with suppress(Rejected, ReconcilerError):
         path = path_of("/distribution/{}/json", reference)
-        answer = connection.ask("GET", path, headers=credentials(repository), seconds=REGISTRY_SECONDS)
+        answer = connection.ask("GET", path, headers=credentials(repository), seconds=_patience(connection))
         return str(document(answer)["Descriptor"]["digest"])
     return ""
+
+
+def _patience(connection: Connection) -> float:
+    return min(REGISTRY_SECONDS, connection.timeout_seconds)
 
 
 def _fetch(connection: Connection, repository: str, version: str, platform: str) -> None:
@@ -107,7 +120,7 @@ def _fetch(connection: Connection, repository: str, version: str, platform: str)
         "/images/create",
         query={"fromImage": repository, "tag": version, "platform": platform or None},
         headers=credentials(repository),
-        seconds=PULL_SECONDS,
+        seconds=PULL_PATIENCE * connection.timeout_seconds,
         stream=True,
     )
     with answer:

@@ -24,11 +24,13 @@ def own_container(connection: Connection) -> str:
     return ""
 
 
+def containers_named(text: str) -> list[str]:
+    """Return the container ids that control groups or mounts name, each once, in their order."""
+    return list(dict.fromkeys(NAMED.findall(text)))
+
+
 def _candidates() -> list[str]:
     # On the host itself the same files name every container there is.
     if not Path("/.dockerenv").exists():
         return []
-    found: list[str] = []
-    for witness in WITNESSES:
-        found += NAMED.findall(witness.read_text(errors="replace")) if witness.exists() else []
-    return list(dict.fromkeys(found))
+    return containers_named("".join(witness.read_text(errors="replace") for witness in WITNESSES if witness.exists()))
