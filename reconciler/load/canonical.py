@@ -201,6 +201,15 @@ def _note_mount_traps(mount: Mount, node: Node, path: Path, notes: Notes) -> Non
             notes.trap("R067", f'unknown volume option "{option}", which Compose ignores', node, path, hint)
 
 
+def _pairs(node: Node, path: Path, notes: Notes) -> Node:
+    """A list of `NAME=value` may have no space before the sign, as a mapping's key may."""
+    for index, item in enumerate(node.value if isinstance(node.value, list) else ()):
+        name = str(item.value).partition("=")[0]
+        if name[-1:].isspace():
+            notes.problem("R054", "a variable's name ends in a space", item, (*path, index), "remove the space")
+    return node
+
+
 def _build(node: Node, path: Path, notes: Notes) -> Node:
     if isinstance(node.value, str):
         return node.with_value({"context": node})
@@ -264,7 +273,10 @@ def _scalar(value: object) -> Content:
     return value if isinstance(value, str | bool | int) else str(value)
 
 
+_HOOKS = _each(_below({"environment": _pairs}))
+
 _BUILD: Mapping[str, _Change] = {
+    "args": _pairs,
     "secrets": _each(_sourced),
     "provenance": _text,
     "sbom": _text,
@@ -280,12 +292,15 @@ _SERVICE: Mapping[str, _Change] = {
     "devices": _each(_device),
     "dns": _name_servers,
     "env_file": _env_files,
+    "environment": _pairs,
     "extends": _extended,
     "gpus": _graphics,
     "label_file": _listed,
     "models": _keyed,
     "networks": _keyed,
     "ports": _ports,
+    "post_start": _HOOKS,
+    "pre_stop": _HOOKS,
     "secrets": _each(_sourced),
     "volumes": _each(_volume),
 }

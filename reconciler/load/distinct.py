@@ -45,7 +45,7 @@ def _key(item: Node) -> object:
 
 
 def _value(item: Node) -> object:
-    return item.value if isinstance(item.value, str | int) else id(item)
+    return str(item.value) if isinstance(item.value, str | int) else id(item)
 
 
 def _target(item: Node) -> object:

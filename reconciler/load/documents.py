@@ -41,7 +41,7 @@ def load_documents(files: tuple[str, ...], scope: Scope) -> Node:
 
 
 def _with_document(model: Node, document: Node, file: str, scope: Scope) -> Node:
-    kept, resets = take_resets(document)
+    kept, resets = take_resets(document, scope.notes)
     if not isinstance(kept.value, dict):
         scope.notes.problem("R030", "a Compose file must be a mapping at its top", document)
         return model

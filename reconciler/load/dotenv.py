@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.errors import InvalidState, Mark, Problem, Severity
@@ -24,12 +25,12 @@ class EnvFile:
     warnings: tuple[Problem, ...] = ()
 
 
-def parse_env(data: bytes, path: str, lookup: Lookup) -> EnvFile:
-    """Read an env file. Names are looked up in `lookup` first, then among the file's earlier variables.
+def parse_env(data: bytes, path: str, lookup: Lookup, earlier: Mapping[str, str] | None = None) -> EnvFile:
+    """Read an env file. Names are looked up in `lookup`, then among the file's own variables so far, then `earlier`.
 
     Raises InvalidState with every problem found; no message holds a value.
     """
-    reading = _Reading(decode(data, path), path, lookup)
+    reading = _Reading(decode(data, path), path, lookup, earlier or {})
     reading.statements()
     if reading.problems:
         raise InvalidState(reading.problems)
@@ -75,6 +76,7 @@ class _Reading:
     text: str
     path: str
     lookup: Lookup
+    earlier: Mapping[str, str]
     variables: dict[str, tuple[str | None, Mark]] = field(default_factory=dict)
     unset: list[tuple[str, Mark]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -144,14 +146,21 @@ class _Reading:
                 result = interpolate(value, self._value, mark, brief(name), self._budget)
             except InvalidState as error:
                 self.problems += error.problems
+                self._stop_when_spent()
                 return
             value = result.text
             self.unset += [(unset, mark) for unset in result.unset]
         self.variables[name] = (value, mark)
 
+    def _stop_when_spent(self) -> None:
+        if self._budget.characters < 0:
+            raise InvalidState(self.problems)
+
     def _value(self, name: str) -> str | None:
         value = self.lookup(name)
-        return value if value is not None else self.variables.get(name, (None,))[0]
+        if value is None and name in self.variables:
+            return self.variables[name][0]
+        return self.earlier.get(name) if value is None else value
 
 
 def _end(pattern: re.Pattern[str], text: str, position: int) -> int:

@@ -1,4 +1,4 @@
-"""Which attributes of one resource rule each other out?"""
+"""Which attributes of one resource rule each other out, and of which must one be there?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.load.ports import is_address
 
 
 def check_exclusive(model: Node, notes: Notes) -> None:
-    """Note every resource that says two things of which one rules the other out."""
+    """Note every resource that says two things of which one rules the other out, or lacks what it cannot be without."""
     for name, volume in _entries(model, "volumes"):
         _check_external_volume(volume, ("volumes", name), notes)
     for name, config in _entries(model, "configs"):
@@ -45,6 +45,10 @@ def _check_service(service: Node, path: Path, notes: Notes) -> None:
         address = _at(port, "host_ip")
         if address and not is_address(str(address.value)):
             notes.problem("R055", "invalid port: host_ip is no IP address", address, (*path, "ports", index, "host_ip"))
+    for name in ("ports", "volumes", "devices"):
+        for index, entry in _items(service, name):
+            if not _at(entry, "target"):
+                notes.problem("R035", f"an entry of {name} needs a target", entry, (*path, name, index))
     for index, request in _items(service, "gpus"):
         _check_request(request, (*path, "gpus", index), notes)
     reservations = _at(_at(_at(service, "deploy"), "resources"), "reservations")

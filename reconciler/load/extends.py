@@ -93,7 +93,7 @@ class _Extender:
         resets: frozenset[Place] = frozenset()
         documents = self.scope.sources.parse(path, asked_at, at)
         for document in documents:
-            kept, resets = take_resets(document)
+            kept, resets = take_resets(document, notes)
             model = merge(forget(model, resets), self.scope.interpolate(kept, notes), notes)
             model = distinct(canonical(distinct(model), notes))
         model = resolve_paths(model, relpath(dirname(path), self.scope.directory), self.scope.home, notes)

@@ -53,7 +53,7 @@ def _understood(wish: Node, path: Path, scope: Scope) -> _Include | None:
         case dict(fields) if "path" in fields:
             unknown = [name for name in fields if name not in ("path", "project_directory", "env_file")]
             for name in unknown:
-                scope.notes.problem("R034", f'unknown key "{name}"', fields[name], (*path, name))
+                scope.notes.trap("R034", f'unknown key "{name}"', fields[name], (*path, name))
             return _Include(_texts(fields["path"]), fields.get("project_directory"), _texts(fields.get("env_file")), path)
         case _:
             scope.notes.problem("R035", "an include needs a path", wish, path)

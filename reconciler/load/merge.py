@@ -5,7 +5,7 @@ The rules are Compose's: mappings by key, lists appended, anything else replaced
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from reconciler.load.attributes import Merge, Rule, rules
@@ -141,25 +141,41 @@ def _logging(base: Node, over: Node, rule: Rule | None, path: Path, notes: Notes
 def _pools(base: Node, over: Node, rule: Rule | None, path: Path, notes: Notes) -> Node:
     if not (isinstance(base.value, list) and isinstance(over.value, list)):
         return _deep(base, over, rule, path, notes)
-    return base.with_value(_joined_pools(base.value, over.value, rule, path, notes))
+    return base.with_value(_joined_pools(base.value, over.value, path, notes))
 
 
-def _joined_pools(known: list[Node], later: list[Node], rule: Rule | None, path: Path, notes: Notes) -> list[Node]:
-    """Compose compares every pair: a later pool of a new subnet stands first, and without any all earlier ones go."""
-    pools: dict[str, Node] = {}
-    for pool in known:
-        for other in later:
-            if _subnet(other) == _subnet(pool) or _subnet(other) in pools:
-                joined = _joined(pool, other, rule.item if rule else None, (*path, 0), notes)
-                pools[_subnet(joined)] = joined
+def _joined_pools(known: list[Node], later: list[Node], path: Path, notes: Notes) -> list[Node]:
+    """Compose compares every pair of pools and changes them on the way, so one of an own subnet may get lost.
+
+    A pool is a dict here that changes wherever it stands, and stands perhaps twice.
+    """
+    pools: list[dict[str, Node]] = []
+    others = [dict(_entries(other)) for other in later]
+    for pool in (dict(_entries(pool)) for pool in known):
+        for other in others:
+            there = [_subnet(one) for one in pools]
+            if _subnet(other) != _subnet(pool) and _subnet(other) not in there:
+                pools.append(other)
+                continue
+            pool |= other
+            there = [_subnet(one) for one in pools]
+            if _subnet(pool) in there:
+                pools[there.index(_subnet(pool))] = pool
             else:
-                pools[_subnet(other)] = other
-    return list(pools.values())
+                pools.append(pool)
+    _note_lost_pools(known, [_subnet(pool) for pool in pools], path, notes)
+    return [(later[0] if later else known[0]).with_value(dict(pool)) for pool in pools]
 
 
-def _subnet(pool: Node) -> str:
-    subnet = _entries(pool).get("subnet")
-    return str(plain(subnet)) if subnet else ""
+def _note_lost_pools(known: list[Node], kept: list[str], path: Path, notes: Notes) -> None:
+    for index, pool in enumerate(known):
+        if _subnet(_entries(pool)) not in kept:
+            hint = "repeat it in the later file, or say !override there"
+            notes.trap("R019", "Compose loses this address pool in the merge", pool, (*path, index), hint)
+
+
+def _subnet(pool: Mapping[str, Node]) -> str:
+    return str(plain(pool["subnet"])) if "subnet" in pool else ""
 
 
 _Special = Callable[[Node, Node, Rule | None, Path, Notes], Node]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from reconciler.errors import InvalidState, Mark
@@ -62,7 +63,7 @@ class _Reader:
             case str(text):
                 return self._unless_zero(parse_int(text, *self._place(node)))
             case bool() | int() | float():
-                return self._unless_zero(int(node.value))
+                return self._unless_zero(int(_finite(node.value)))
             case _:
                 raise ValueError("a whole number is expected")
 
@@ -70,7 +71,7 @@ class _Reader:
         if node.value is None:
             return OMITTED
         number = parse_float(node.value, *self._place(node)) if isinstance(node.value, str) else float(_scalar(node))
-        return self._unless_zero(_single(number))
+        return self._unless_zero(_single(_finite(number)))
 
     def size(self, node: Node) -> Any:
         match node.value:
@@ -169,6 +170,12 @@ def _scalar(node: Node) -> Any:
     if isinstance(node.value, dict | list):
         raise ValueError("a single value is expected")
     return node.value
+
+
+def _finite(number: float) -> float:
+    if not isfinite(number):
+        raise ValueError("a finite number is expected")
+    return number
 
 
 def _single(number: float) -> float | int:

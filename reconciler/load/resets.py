@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.load.node import Node
+from reconciler.load.notes import Notes
 
 Place = tuple[str, ...]
 
 
-def take_resets(document: Node) -> tuple[Node, frozenset[Place]]:
+def take_resets(document: Node, notes: Notes) -> tuple[Node, frozenset[Place]]:
     """Return the document without its `!reset` values, and the places where earlier files are to be forgotten."""
-    found: set[Place] = set()
-    kept = _taken(document, (), found)
-    return kept or document.with_value(None), frozenset(found)
+    finder = _Finder(notes)
+    kept = finder.taken(document, ())
+    return kept or document.with_value(None), frozenset(finder.places)
 
 
 def forget(document: Node, places: Iterable[Place]) -> Node:
@@ -23,21 +24,46 @@ def forget(document: Node, places: Iterable[Place]) -> Node:
     return document
 
 
-def _taken(node: Node, place: Place, found: set[Place]) -> Node | None:
-    if node.tag:
-        found.add(place)
-        return node if node.tag == "!override" else None
-    match node.value:
-        case dict(entries):
-            kept = {name: _taken(child, (*place, name), found) for name, child in entries.items()}
-            changed = any(kept[name] is not child for name, child in entries.items())
-            return node.with_value({name: child for name, child in kept.items() if child}) if changed else node
-        case list(items):
-            left = [_taken(item, (*place, str(index)), found) for index, item in enumerate(items)]
-            changed = any(new is not old for new, old in zip(left, items, strict=True))
-            return node.with_value([item for item in left if item]) if changed else node
-        case _:
+class _Finder:
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+        self.places: set[Place] = set()
+        self.used: set[int] = set()
+
+    def taken(self, node: Node, place: Place) -> Node | None:
+        if node.tag == "!reset":
+            self._reset(node, place)
+            return None
+        if node.tag:
+            self.places.add(place)
             return node
+        match node.value:
+            case dict(entries):
+                return self._mapping(node, entries, place)
+            case list(items):
+                return self._list(node, items, place)
+            case _:
+                return node
+
+    def _reset(self, node: Node, place: Place) -> None:
+        """In Compose the first use of an anchor takes its resets away from the others."""
+        if id(node) in self.used:
+            self.notes.trap("R018", "a !reset that an alias repeats does nothing", node, place, "write it out here")
+        else:
+            self.places.add(place)
+        self.used.add(id(node))
+
+    def _mapping(self, node: Node, entries: dict[str, Node], place: Place) -> Node:
+        kept = {name: self.taken(child, (*place, name)) for name, child in entries.items()}
+        if all(kept[name] is child for name, child in entries.items()):
+            return node
+        return node.with_value({name: child for name, child in kept.items() if child})
+
+    def _list(self, node: Node, items: list[Node], place: Place) -> Node:
+        kept = [self.taken(item, (*place, str(index))) for index, item in enumerate(items)]
+        if all(new is old for new, old in zip(kept, items, strict=True)):
+            return node
+        return node.with_value([item for item in kept if item])
 
 
 def _without(node: Node, place: Place) -> Node:

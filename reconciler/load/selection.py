@@ -39,7 +39,7 @@ class ComposeRequest:
     fallback_name      the name where nothing says one; None for the directory's name
     profiles           services to enable; () for COMPOSE_PROFILES
     environment        variables from outside; they win over every env file
-    env_files          instead of `.env`
+    env_files          instead of `.env`; relative to `directory`
     root               the absolute path that stands for the revision's root in the result
     home               what `~` means; None leaves it in the result
     """
@@ -116,7 +116,8 @@ def _directory(request: ComposeRequest, sources: Sources, files: tuple[str, ...]
 
 def _with_env_files(request: ComposeRequest, outer: Mapping[str, str], directory: str, sources: Sources) -> Mapping[str, str]:
     listed = request.env_files or tuple(filter(None, request.environment.get("COMPOSE_ENV_FILES", "").split(",")))
-    paths = [sources.absolute(path) for path in listed] or _default_env_files(request, directory, sources)
+    standing = sources.absolute(request.directory)
+    paths = [joined(standing, path) for path in listed] or _default_env_files(request, directory, sources)
     return {**dotenv_variables(((path, None) for path in paths), outer, sources), **outer}
 
 

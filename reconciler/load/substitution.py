@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconciler.errors import InvalidState
 from reconciler.load.attributes import Rule, rules
 from reconciler.load.forms import Kind, Reading
-from reconciler.load.interpolate import Lookup, interpolate
+from reconciler.load.interpolate import Budget, Lookup, interpolate
 from reconciler.load.node import Node, Scalar
 from reconciler.load.notes import Notes, Path, Unset, dotted
 from reconciler.load.values import parse_bool, parse_float, parse_int
@@ -27,6 +27,7 @@ class _Substitution:
     def __init__(self, lookup: Lookup, notes: Notes) -> None:
         self.lookup = lookup
         self.notes = notes
+        self.budget = Budget()
 
     def node(self, node: Node, rule: Rule | None, path: Path) -> Node | None:
         match node.value:
@@ -65,7 +66,7 @@ class _Substitution:
 
     def _substituted(self, node: Node, text: str, cast: _Cast | None, path: Path) -> Node:
         mark, at = node.where, dotted(path)
-        result = interpolate(text, self.lookup, mark, at)
+        result = interpolate(text, self.lookup, mark, at, self.budget)
         note_unset(self.notes, [Unset(name, mark, at) for name in result.unset])
         if result.substituted:
             node = replace(node, mark=replace(node.mark, literal=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from reconciler.errors import InvalidState, Mark
 from reconciler.load.node import Node
@@ -10,7 +10,6 @@ from reconciler.load.notes import Notes, Path, Unset
 from reconciler.load.sources import Sources
 
 Found = tuple[str | None, Mark]
-Lookup = Callable[[str], str | None]
 
 
 def dotenv_variables(
@@ -23,7 +22,7 @@ def dotenv_variables(
     found: dict[str, Found] = {}
     for path, asked_at in paths:
         if path != "/dev/null":
-            found |= _parsed(path, asked_at, at, False, _lookup(outer, found), sources)
+            found |= _parsed(path, asked_at, at, outer, found, sources)
     return {name: value for name, (value, _) in found.items() if value is not None}
 
 
@@ -36,7 +35,7 @@ def service_environment(service: Node, path: Path, variables: Mapping[str, str],
     outer = {**texts, **variables}
     found: dict[str, Found] = {}
     for file, raw, node, at in _env_files(entries.get("env_file"), path, sources):
-        found |= _parsed(file, node, at, raw, _lookup(outer, found), sources)
+        found |= _parsed(file, node, at, outer, found, sources, raw=raw)
     given = {name: Node(value, mark) for name, (value, mark) in found.items() if value is not None}
     return {**given, **declared}
 
@@ -47,12 +46,8 @@ def service_labels(service: Node, path: Path, sources: Sources) -> dict[str, Nod
     found: dict[str, Found] = {}
     for index, node in enumerate(files.value if files and isinstance(files.value, list) else ()):
         at = (*path, "label_file", index)
-        found |= _parsed(str(node.value), node, at, False, _lookup({}, found), sources)
+        found |= _parsed(str(node.value), node, at, {}, found, sources)
     return {name: Node(value, mark) for name, (value, mark) in found.items() if value is not None}
-
-
-def _lookup(outer: Mapping[str, str], found: Mapping[str, Found]) -> Lookup:
-    return lambda name: outer[name] if name in outer else found.get(name, (None,))[0]
 
 
 def _env_files(listed: Node | None, path: Path, sources: Sources) -> Iterable[tuple[str, bool, Node, Path]]:
@@ -68,19 +63,31 @@ def _env_files(listed: Node | None, path: Path, sources: Sources) -> Iterable[tu
             yield file, kind == "raw", fields["path"], at
 
 
-def _parsed(file: str, asked_at: Node | None, at: Path, raw: bool, lookup: Lookup, sources: Sources) -> dict[str, Found]:
+def _parsed(
+    file: str,
+    asked_at: Node | None,
+    at: Path,
+    outer: Mapping[str, str],
+    earlier: Mapping[str, Found],
+    sources: Sources,
+    *,
+    raw: bool = False,
+) -> dict[str, Found]:
+    """Return what one file says; inside it `outer` counts first, then itself, then the files before it."""
     from reconciler.load.dotenv import parse_env, parse_raw_env
 
     content = sources.read(file, asked_at, at)
     if content is None:
         return {}
+    name = sources.name(file)
+    before = {variable: value for variable, (value, _) in earlier.items() if value is not None}
     try:
-        read = (parse_raw_env if raw else parse_env)(content, sources.name(file), lookup)
+        read = parse_raw_env(content, name, outer.get) if raw else parse_env(content, name, outer.get, before)
     except InvalidState as invalid:
         sources.notes.problems.extend(invalid.problems)
         return {}
     sources.notes.traps.extend(read.warnings)
-    note_unset(sources.notes, (Unset(name, mark, "") for name, mark in read.unset))
+    note_unset(sources.notes, [Unset(variable, mark, "") for variable, mark in read.unset])
     return read.variables
 
 

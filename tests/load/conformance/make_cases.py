@@ -1,0 +1,46 @@
+"""Ask docker compose itself what each case of own.yaml means, and write the answers to own.json.
+
+Usage: make_cases.py DOCKER_COMPOSE [NAME...]    with `ulimit -v` set, since it has no bound on YAML aliases
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+
+
+def main(compose: str, *names: str) -> None:
+    known = json.loads((HERE / "own.json").read_text()) if names else {}
+    for name, case in yaml.safe_load((HERE / "own.yaml").read_text()).items():
+        if not names or name in names:
+            known[name] = answer(compose, case)
+    (HERE / "own.json").write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def answer(compose: str, case: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder).resolve() / "project"
+        for path, text in case["files"].items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_text(text)
+        command = [compose, *case.get("args", []), "config", "--format", "json"]
+        environment = {"PATH": os.environ["PATH"], "HOME": "/root"} | case.get("env", {})
+        standing = top / case.get("cwd", "")
+        ran = subprocess.run(command, cwd=standing, env=environment, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            return {"error": ran.stderr.strip().splitlines()[-1].replace(str(top), "@DIR@")}
+        shown = ran.stdout.replace(str(top), "@DIR@").replace(str(top.parent), "@PARENT@")
+        return {"ok": json.loads(shown.replace("$$", "$"))}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
