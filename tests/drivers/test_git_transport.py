@@ -282,6 +282,17 @@ def test_a_missing_git_is_named(tmp_path: Path, remote: Remote) -> None:
         fetch(str(remote.path), tmp_path / "clone", ambient={"PATH": str(tmp_path / "empty")})
 
 
+def test_a_reader_that_hangs_is_replaced(tmp_path: Path, remote: Remote) -> None:
+    script = f'case "$*" in *cat-file*) [ -e {tmp_path}/hung ] || {{ touch {tmp_path}/hung; sleep 61; }};; esac\n'
+    path = program(tmp_path / "bin", "git", script + f'exec {REAL_GIT} "$@"\n')
+    address = parse_url(str(remote.path), allow_file=True)
+    source = GitSource(address, "main", tmp_path / "clone", limits=Limits(local_seconds=1), ambient={"PATH": path()})
+    assert source.fetch().id == remote.tip()
+    assert (tmp_path / "hung").exists()
+    assert not _command_lines_with("sleep\x0061")
+    source.close()
+
+
 # ssh: a program of that name notes how it was called, then stands for the other machine.
 STAND_IN = 'printf "%s\\n" "$@" > {log}\nfor last; do :; done\nexec sh -c "$last"\n'
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -128,6 +130,5 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    with process:
-        pass
+    with process, suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

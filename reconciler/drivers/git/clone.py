@@ -85,13 +85,19 @@ class Clone:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other threads and processes out. May be nested. Raises Unreachable when others hold it too long."""
+        """Keep other threads and processes out. May be nested.
+
+        Raises Unreachable when others hold it too long, and for every file of the clone that cannot be written.
+        """
         if not self._thread_lock.acquire(timeout=self._limits.fetch_seconds):
             raise self._busy()
         try:
             self._depth += 1
             with self._file_locked() if self._depth == 1 else nullcontext():
                 yield
+        except OSError as error:
+            message = f"the clone in {self._directory} cannot be written: {error.strerror}"
+            raise Unreachable(message, hint="make the state directory writable for this user, with room on its disk") from error
         finally:
             self._depth -= 1
             self._thread_lock.release()
@@ -156,13 +162,8 @@ class Clone:
 
     @contextmanager
     def _file_locked(self) -> Iterator[None]:
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = (self._directory / "lock").open("wb")
-        except OSError as error:
-            message = f"the clone's directory {self._directory} cannot be written: {error.strerror}"
-            raise Unreachable(message, hint="make the state directory writable for this user") from error
-        with file:  # closing it gives the lock back
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._directory / "lock").open("wb") as file:  # closing it gives the lock back
             self._wait_for(file)
             yield
 
@@ -188,11 +189,14 @@ class Clone:
                 left.unlink(missing_ok=True)
 
     def _fetch_branch(self, clone: Path, branch: str, seconds: float) -> None:
-        reference = f"+refs/heads/{branch}:{BRANCHES}{_as_name(branch)}"
+        name = _as_name(branch)
+        before = _references(clone, BRANCHES).get(name)
         try:
-            self._fetch(clone, reference, seconds, "--no-write-fetch-head")
+            self._fetch(clone, f"+refs/heads/{branch}:{BRANCHES}{name}", seconds, "--no-write-fetch-head")
         except faults.BranchMissing:
             raise self._no_branch(branch) from None
+        if _references(clone, BRANCHES).get(name) != before:
+            self._refuse_too_large(clone)
 
     def _fetch(self, clone: Path, reference: str, seconds: float, *options: str) -> None:
         """Fetch one reference. The clone's size is watched meanwhile, since a remote may send without end."""

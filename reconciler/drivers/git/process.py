@@ -45,8 +45,8 @@ def run(
 ) -> Output:
     """Run git and return what it left, whatever its exit status.
 
-    `watch` is called a few times a second and once at the end; it ends the run by raising. Raises Unreachable past the
-    deadline, naming what it is `about`, and when git is missing. Nothing that git started outlives this call.
+    `watch` is called a few times a second and ends the run by raising. Raises Unreachable past the deadline, naming what
+    it is `about`, and when git is missing. Nothing that git started outlives this call.
     """
     try:
         # A session of its own, so that git's children (ssh, remote-https, index-pack) end with it.
@@ -86,7 +86,6 @@ def _finish(process: subprocess.Popen[bytes], deadline: float, watch: Callable[[
         status = process.wait(max(0.0, deadline - time.monotonic()) + WATCH_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
-    watch()
     return Output(status, bytes(out), err.decode(errors="replace"))
 
 

@@ -73,10 +73,11 @@ class GitSource:
 
         Raises UsageError when the commit is not here, InvalidState when it does not have the configured path.
         """
-        if not self._files or self._files[0] != revision:
+        known = self._files
+        if not known or known[0] != revision:
             self._require(revision)
-            self._files = revision, self._below_path(revision)
-        return self._files[1]
+            known = self._files = revision, self._below_path(revision)
+        return known[1]
 
     def revision(self, name: str) -> Revision:
         """Resolve a commit id, a branch or `HEAD~1`, where HEAD is our branch as last fetched.
