@@ -34,8 +34,8 @@ def create(world: World, view: ServiceView, slot: int, name: str, inherits: Memb
 
 def endpoint(attachment: Attachment, service: Service, slot: int) -> Attachment:
     """Return the attachment with every name the container answers to: its own, its service's, Git's aliases."""
-    names = (service.instance_name(slot), service.name, *attachment.aliases)
-    return replace(attachment, aliases=tuple(dict.fromkeys(names)))
+    names = tuple(dict.fromkeys((service.instance_name(slot), service.name, *attachment.aliases)))
+    return replace(attachment, aliases=names, endpoint={**attachment.endpoint, "Aliases": list(names)})
 
 
 def _payload(world: World, view: ServiceView, slot: int) -> dict[str, Any]:
