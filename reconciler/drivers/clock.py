@@ -53,6 +53,11 @@ class VirtualClock:
             action()
         self._elapsed = max(self._elapsed, until)
 
+    def next_due(self) -> float | None:
+        """Return in how many seconds the next action is due, None when none is."""
+        with self._lock:
+            return max(0.0, self._timers[0][0] - self._elapsed) if self._timers else None
+
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward or back, as an administrator or a time server does; nothing else moves."""
         self._jumped += timedelta(seconds=seconds)

@@ -7,7 +7,20 @@ from reconciler.drivers.memory.fault import Killed
 from reconciler.drivers.memory.image import Behaviour
 from reconciler.drivers.memory.refusal import EngineError
 from reconciler.drivers.memory.registry import Trouble
+from reconciler.drivers.memory.repository import Repository
 from reconciler.drivers.memory.runtime import MemoryRuntime
+from reconciler.drivers.memory.store import MemoryStore
 from reconciler.drivers.memory.world import World
 
-__all__ = ["Behaviour", "EngineError", "Killed", "MemoryRuntime", "Rule", "Trouble", "Violation", "World"]
+__all__ = [
+    "Behaviour",
+    "EngineError",
+    "Killed",
+    "MemoryRuntime",
+    "MemoryStore",
+    "Repository",
+    "Rule",
+    "Trouble",
+    "Violation",
+    "World",
+]

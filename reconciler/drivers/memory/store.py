@@ -1,0 +1,68 @@
+"""What did earlier turns leave behind, as long as the process lives?"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from reconciler.model.history import HashKey, History
+from reconciler.model.status import Turn
+
+MOST_TURNS = 1000
+
+
+class MemoryStore:
+    """A state directory in memory. Safe to use from many threads; its keys come from a counter, so they are no secret."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys = 0
+        self._turns: list[Turn] = []
+        self._history = self._fresh()
+
+    def history(self) -> History:
+        """Return what earlier turns learned."""
+        return self._history
+
+    def record(self, turn: Turn, history: History | None) -> None:
+        """Keep a turn and the history it leads to; a turn like the one before it takes its place."""
+        with self._lock:
+            if self._turns and _same(self._turns[-1], turn):
+                self._turns.pop()
+            self._turns = [*self._turns, turn][-MOST_TURNS:]
+            self._history = history or self._history
+
+    def change(self, edit: Callable[[History], History]) -> History:
+        """Replace the history by an edited one."""
+        with self._lock:
+            self._history = edit(self._history)
+            return self._history
+
+    def turns(self, limit: int = 100) -> tuple[Turn, ...]:
+        """Return the last turns, newest first."""
+        return tuple(reversed(self._turns))[:limit]
+
+    def lose(self) -> None:
+        """Be a new, empty state directory."""
+        with self._lock:
+            self._turns, self._history = [], self._fresh()
+
+    def lose_key(self) -> None:
+        """Keep everything but the key of the spec labels."""
+        with self._lock:
+            self._history = replace(self._history, key=self._key())
+
+    def _fresh(self) -> History:
+        return History(key=self._key(), fresh=True)
+
+    def _key(self) -> HashKey:
+        self._keys += 1
+        secret = hashlib.sha256(f"key {self._keys}".encode()).digest()
+        return HashKey(f"k{self._keys}", secret)
+
+
+def _same(before: Turn, after: Turn) -> bool:
+    """Say whether a turn repeats the one before: it did nothing, and says the same but for its time."""
+    return not after.failed and replace(before, started=after.started, finished=after.finished, woke=after.woke) == after
