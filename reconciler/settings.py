@@ -61,7 +61,7 @@ class Settings:
     """Everything decided outside the repository.
 
     source    directory or Git URL of the desired state; "" when none was named
-    branch    of a Git source; "" is the remote's default
+    branch    of a Git source
     path      directory inside the source that holds reconciler.yaml
     state     directory for clones and the state database
     engine    address of the Docker engine; "" follows Docker's own conventions
@@ -69,7 +69,7 @@ class Settings:
     """
 
     source: str = ""
-    branch: str = ""
+    branch: str = "main"
     path: str = ""
     state: Path = STATE
     engine: str = ""
@@ -113,7 +113,7 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
     )
     return Settings(
         source=said.get("source", ""),
-        branch=said.get("branch", ""),
+        branch=said.get("branch", "main"),
         path=said.get("path", ""),
         state=Path(said.get("state", STATE)),
         engine=said.get("engine", ""),

@@ -72,12 +72,12 @@ def _run(work: Work, slot: Slot, reasons: tuple[Reason, ...], old: Member | None
 
 
 def _start(work: Work, chain: Chain, slot: Slot, target: Target) -> None:
-    if work.view.service.files:
-        chain.then("deliver", DeliverFiles(target, work.view.service.files))
     if held := unmet(work.world, work.view.service):
         work.draft.wait(chain.group, f"run {slot.name}", held)
-    else:
-        chain.then("start", StartInstance(target), work.ports_freed())
+        return
+    if work.view.service.files:
+        chain.then("deliver", DeliverFiles(target, work.view.service.files))
+    chain.then("start", StartInstance(target), work.ports_freed())
 
 
 def _watch(work: Work, slot: Slot, member: Member) -> None:

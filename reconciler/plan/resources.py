@@ -36,7 +36,7 @@ def plan_networks(world: World, stack: Stack, draft: Draft) -> None:
         key = f"{stack.name}/network/{network.key}"
         found = [one for one in world.observed.networks if one.name == network.name]
         if network.external:
-            if not found:
+            if not found and not _comes_with(world, network.name):
                 draft.lacking[f"network:{network.name}"] = f"network {network.name} exists"
                 draft.block(key, "R135", f"external network {network.name} does not exist", "create it", network.source)
         elif not found:
@@ -48,6 +48,12 @@ def plan_networks(world: World, stack: Stack, draft: Draft) -> None:
             )
         elif differences := tuple(_network_differences(network, ours[0])):
             _change_network(world, stack, network, ours[0], differences, draft, key)
+
+
+def _comes_with(world: World, name: str) -> bool:
+    """Another stack of this environment makes it: whoever uses it waits for that."""
+    networks = (network for stack in world.desired.stacks for network in stack.networks)
+    return any(network.name == name and not network.external for network in networks)
 
 
 def _create_network(world: World, network: Network, draft: Draft, key: str) -> None:

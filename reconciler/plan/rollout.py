@@ -81,12 +81,6 @@ def _open_creation(work: Work, slot: Slot) -> str | None:
 
 def _make(work: Work, chain: Chain, slot: Slot, name: str, inherits: Member | None) -> None:
     chain.then("create", instances.create(work.world, work.view, slot.number, name, inherits), work.ingredients(name))
-    _deliver(work, chain, Target(name))
-
-
-def _deliver(work: Work, chain: Chain, target: Target) -> None:
-    if work.view.service.files:
-        chain.then("deliver", DeliverFiles(target, work.view.service.files))
 
 
 def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:
@@ -98,6 +92,9 @@ def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Mem
     ours = {member.instance.id for member in (slot.current, slot.stale, *slot.extra) if member}
     if work.port_holder(ours, chain, slot.name):
         return
+    if work.view.service.files:
+        # Whether an interrupted turn delivered them nobody knows; twice is harmless.
+        chain.then("deliver", DeliverFiles(target, work.view.service.files))
     if stop_first is not None:
         stop(work, chain, stop_first)
     chain.then("start", StartInstance(target), work.ports_freed())
@@ -116,7 +113,6 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     if stale.instance.name.endswith(instances.TEMPORARY):
         _return_to(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.CREATED:
-        _deliver(work, chain, target_of(current))
         stops = stale if work.view.order is Order.STOP_FIRST and stale.instance.running else None
         _start(work, chain, slot, target_of(current), stops)
     elif is_ready(current.instance, work.view.service, work.world.now) or _tolerated(work, current):

@@ -1,0 +1,127 @@
+"""Which driver serves which port? Settings in, drivers out; the only module that names a driver, each lazily."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import InvalidState, Mark, Problem
+from reconciler.settings import STATE, Operator, Settings, resolve, said
+
+if TYPE_CHECKING:
+    from reconciler.loop import Load, World
+    from reconciler.ports import Clock, Files, Runtime, Source, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a verb works: the resolved settings, and the drivers they lead to, made when asked for."""
+
+    settings: Settings
+
+    def source(self) -> Source:
+        return open_source(self.settings)
+
+    def runtime(self) -> Runtime:
+        from reconciler.drivers.docker import connect
+
+        return connect(self.settings.engine or None, clock=self.clock())
+
+    def store(self) -> Store:
+        from reconciler.drivers.sqlite import SqliteStore
+
+        return SqliteStore(self.settings.state)
+
+    def clock(self) -> Clock:
+        from reconciler.drivers.clock import SystemClock
+
+        return SystemClock()
+
+    def load(self) -> Load:
+        return loader(self.settings)
+
+    def world(self) -> World:
+        """Return every neighbour of the loop."""
+        from reconciler.loop import World
+
+        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock())
+
+
+def workplace(arguments: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Workplace:
+    """Resolve command line, environment variables and the operator's file. Raises InvalidState, UsageError."""
+    words = said(arguments, environ)
+    words.setdefault("state", str(_default_state(environ)))
+    operator = _operator(Path(words["operator"])) if "operator" in words else None
+    return Workplace(resolve(words, operator))
+
+
+def _default_state(environ: Mapping[str, str]) -> Path:
+    """Root and containers keep state where services do; everybody else where XDG says."""
+    if os.geteuid() == 0 or STATE.is_dir():
+        return STATE
+    base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME", "/"), ".local", "state")
+    return Path(base) / "reconciler"
+
+
+def _operator(path: Path) -> Operator:
+    from reconciler.load.operator import read_operator
+
+    try:
+        return read_operator(path.read_bytes(), str(path))
+    except OSError as error:
+        message = f"the operator's file cannot be read: {error.strerror}"
+        raise InvalidState([Problem("R110", message, Mark(str(path)), hint="see --operator")]) from error
+
+
+def open_source(settings: Settings) -> Source:
+    """Return the Git source for an address or a bare repository on this machine, else the directory."""
+    place = settings.source or "."
+    local = Path(place)
+    if local.is_dir() and not _is_bare(local):
+        from reconciler.drivers.directory import FolderSource
+
+        return FolderSource(local / settings.path if settings.path else local)
+    return _git_source(str(local.absolute()) if local.is_dir() else place, settings, local.is_dir())
+
+
+def _is_bare(directory: Path) -> bool:
+    return (directory / "HEAD").is_file() and (directory / "objects").is_dir() and (directory / "refs").is_dir()
+
+
+def _git_source(address: str, settings: Settings, local: bool) -> Source:
+    from reconciler.drivers.git import Credentials, GitSource
+    from reconciler.load.giturl import parse_url
+
+    access = settings.operator.git
+    credentials = Credentials(
+        access.token_file, access.token_variable, access.username, access.ssh_key, access.known_hosts, access.ca_bundle
+    )
+    url = parse_url(address, allow_file=local)
+    clone = settings.state / "clones" / sha256(f"{address}\0{settings.branch}".encode()).hexdigest()[:16]
+    return GitSource(url, settings.branch, clone, path=settings.path, credentials=credentials)
+
+
+def loader(settings: Settings) -> Load:
+    """Bind the operator's settings to the pure loader."""
+    from reconciler.load.loading import LoadSettings, load
+    from reconciler.model.desired import DesiredState
+    from reconciler.model.source import Revision
+
+    operator = settings.operator
+    bound = LoadSettings(_name_of(settings), operator.environment, operator.policy)
+
+    def loaded(files: Files, revision: Revision) -> DesiredState:
+        return load(files, revision, bound)
+
+    return loaded
+
+
+def _name_of(settings: Settings) -> str:
+    """What the environment is called where the repository does not say: the last part of its address."""
+    place = settings.source or "."
+    name = Path(place).absolute().name if Path(place).is_dir() else place.rstrip("/").rpartition("/")[2]
+    return name.removesuffix(".git") or "default"
