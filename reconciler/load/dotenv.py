@@ -10,6 +10,9 @@ from reconciler.errors import InvalidState, Mark, Problem, Severity
 from reconciler.load.interpolate import Budget, Lookup, interpolate
 from reconciler.load.text import brief, decode
 
+MAX_STATEMENTS = 10_000
+MAX_PROBLEMS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
@@ -42,15 +45,16 @@ def parse_raw_env(data: bytes, path: str, lookup: Lookup) -> EnvFile:
     variables: dict[str, tuple[str | None, Mark]] = {}
     problems: list[Problem] = []
     for number, line in enumerate(decode(data, path).split("\n"), start=1):
-        line = line.removesuffix("\r").lstrip()
         mark = Mark(path, number, 1, literal=False)
+        line = line.removesuffix("\r").lstrip()
         name, equals, value = line.partition("=")
         if not line or line.startswith("#"):
             continue
         if not name or any(map(str.isspace, name)):
             problems.append(_bad_name(name, mark))
-            continue
-        variables[name] = (value if equals else lookup(name), mark)
+        else:
+            variables[name] = (value if equals else lookup(name), mark)
+        _stop_when_too_much(len(variables), problems, mark)
     if problems:
         raise InvalidState(problems)
     return EnvFile(variables)
@@ -81,6 +85,7 @@ class _Reading:
     unset: list[tuple[str, Mark]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    _statements: int = 0
     _line: int = 1
     _counted: int = 0
     # Each line may double the one before: the file as a whole is bounded, not only one value.
@@ -90,6 +95,8 @@ class _Reading:
         position = self._next(0)
         while position < len(self.text):
             position = self._next(self._statement(position))
+            self._statements += 1
+            _stop_when_too_much(self._statements, self.problems, self._mark(position))
 
     def _next(self, position: int) -> int:
         return _end(_GAP, self.text, position)
@@ -146,21 +153,29 @@ class _Reading:
                 result = interpolate(value, self._value, mark, brief(name), self._budget)
             except InvalidState as error:
                 self.problems += error.problems
-                self._stop_when_spent()
                 return
             value = result.text
             self.unset += [(unset, mark) for unset in result.unset]
         self.variables[name] = (value, mark)
-
-    def _stop_when_spent(self) -> None:
-        if self._budget.characters < 0:
-            raise InvalidState(self.problems)
 
     def _value(self, name: str) -> str | None:
         value = self.lookup(name)
         if value is None and name in self.variables:
             return self.variables[name][0]
         return self.earlier.get(name) if value is None else value
+
+
+def _stop_when_too_much(statements: int, problems: list[Problem], mark: Mark) -> None:
+    """Raise InvalidState where the rest of a file would cost much and tell nothing."""
+    if statements > MAX_STATEMENTS:
+        message = f"the file holds more than {MAX_STATEMENTS:,} variables"
+        raise InvalidState([*problems, Problem("R012", message, mark, hint="split it")])
+    if len(problems) >= MAX_PROBLEMS:
+        message = f"{MAX_PROBLEMS} problems in one file: the rest is not shown"
+        raise InvalidState([*problems, Problem("R013", message, mark)])
+    # Once the budget is spent every further line would only say so again.
+    if problems and problems[-1].code == "R014":
+        raise InvalidState(problems)
 
 
 def _end(pattern: re.Pattern[str], text: str, position: int) -> int:

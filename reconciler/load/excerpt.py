@@ -21,7 +21,7 @@ _USER_INFO = re.compile(r"(\w://)[^\s/?#]*@")
 _KEY_OF_LINE = re.compile(r"[\s\-]*([^\s:][^:]*):(?:\s|$)")
 _WORD = re.compile(r"(?:[^\s,\[\]{}#\"':]|:(?=\S))+|\"[^\"]*\"|'[^']*'")
 _YAML_NAME = re.compile(r"\.ya?ml$", re.IGNORECASE)
-_WIDEST_EXCERPT = 160
+_WIDEST_EXCERPT = 120
 _LONGEST_WORD = 64
 _NEAR_ENOUGH = 0.7
 # Nobody reads further, and every excerpt looks at the lines around its own.

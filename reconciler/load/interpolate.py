@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ MAX_CHARACTERS = 1 << 20
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]")
-_BRACES = re.compile(r"[{}]")
+_BRACES_AND_BREAKS = re.compile(r"[{}\n]")
 _ESCAPE_HINT = "write $$ for a literal $"
 
 
@@ -56,9 +57,9 @@ def interpolate(
     """
     if "$" not in text:
         return Interpolated(text)
-    substitution = _Substitution(lookup, budget or Budget())
+    substitution = _Substitution(text, lookup, budget or Budget())
     try:
-        result = substitution.expand(text, 0)
+        result = substitution.expand(0, len(text), 0)
     except _Malformed as error:
         raise InvalidState([Problem(error.code, str(error), mark, at, error.hint)]) from None
     except ValueError as error:
@@ -75,54 +76,80 @@ class _Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """What stands between two braces, and where the text goes on: `${name}` or `${name:-word}`."""
+    """What stands between two braces, `name` or `name:-word`: the word's range, and where the text goes on."""
 
     name: str
     end: int
     operator: str = ""
-    word: str = ""
+    word: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
 class _Substitution:
-    """One interpolation: what it looks up in, and what it met on the way."""
+    """One interpolation: what it reads, what it looks up in, and what it met on the way.
 
+    Everything works on ranges of the one text, so that a default inside a default is never read twice.
+    """
+
+    text: str
     lookup: Lookup
     budget: Budget
     references: int = 0
     unset: list[str] = field(default_factory=list)
+    _braces: _Braces | None = None
 
-    def expand(self, text: str, depth: int) -> str:
+    def expand(self, start: int, end: int, depth: int) -> str:
+        """Return the range of the text with its references replaced."""
         if depth > MAX_NESTING:
             raise _invalid(f"defaults nested more than {MAX_NESTING} deep", "set the variable instead")
         pieces: list[str] = []
-        position = 0
-        lines = _Lines(text)
-        while (dollar := text.find("$", position)) >= 0:
-            piece, end = self._reference(text, dollar, lines, depth)
-            pieces += text[position:dollar], piece
-            position = end
+        position = start
+        while (dollar := self.text.find("$", position, end)) >= 0:
+            piece, following = self._reference(dollar + 1, end, depth)
+            pieces += self.text[position:dollar], piece
+            position = following
             self.budget.spend(len(piece))
-        return "".join(pieces) + text[position:]
+        return "".join(pieces) + self.text[position:end]
 
-    def _reference(self, text: str, dollar: int, lines: _Lines, depth: int) -> tuple[str, int]:
-        """Return what the `$` at this position becomes, and where the text goes on."""
-        start = dollar + 1
-        following = text[start : start + 1]
+    def _reference(self, start: int, end: int, depth: int) -> tuple[str, int]:
+        """Return what the `$` before this position becomes, and where the text goes on."""
+        following = self.text[start : min(start + 1, end)]
         if following == "$":
             return "$", start + 1
         if following == "{":
-            reference = _braced(text, start, lines)
+            reference = self._braced(start, end)
             return self._substitute(reference, depth), reference.end
-        name = _NAME.match(text, start)
+        name = _NAME.match(self.text, start, end)
         return (self._plain(name.group()), name.end()) if name else ("$", start)
+
+    def _braced(self, brace: int, end: int) -> _Reference:
+        """Read the reference whose `{` stands at this position.
+
+        Like Compose's expression it first reaches for the line's last `}` and then looks for the one that balances,
+        and if none does it keeps the last.
+        """
+        name = _NAME.match(self.text, brace + 1, end)
+        if name is None:
+            raise _no_name(self.text[brace + 1 : min(brace + 2, end)])
+        if self.text[name.end() : min(name.end() + 1, end)] == "}":
+            return _Reference(name.group(), name.end() + 1)
+        operator = _OPERATOR.match(self.text, name.end(), end)
+        if operator is None:
+            raise _no_operator(name.group(), self.text[name.end() : min(name.end() + 2, end)])
+        self._braces = self._braces or _Braces(self.text)
+        closing = self._braces.closing(brace, end)
+        if closing < operator.end():
+            shown = brief(name.group()) + operator.group()
+            raise _invalid(f"`${{{shown}` is never closed", "close it with } on the same line")
+        return _Reference(name.group(), closing + 1, operator.group(), (operator.end(), closing))
 
     def _substitute(self, reference: _Reference, depth: int) -> str:
         if not reference.operator:
             return self._plain(reference.name)
         self.references += 1
-        word = self.expand(reference.word, depth + 1)
-        return _apply(reference, self.lookup(reference.name), word)
+        word = self.expand(*reference.word, depth + 1)
+        raw = self.text[slice(*reference.word)]
+        return _apply(reference, self.lookup(reference.name), word, raw)
 
     def _plain(self, name: str) -> str:
         self.references += 1
@@ -132,60 +159,42 @@ class _Substitution:
         return value or ""
 
 
-class _Lines:
-    """Where the last `}` of a line stands, found once a line: a reference never runs past it."""
+class _Braces:
+    """Where every brace of a text is closed, found in one pass."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._end = -1
-        self._brace = -1
+        self._closing: dict[int, int] = {}
+        self._closers: list[int] = []
+        self._breaks: list[int] = []
+        self._read(text)
 
-    def last_brace(self, position: int) -> int:
-        if position > self._end:
-            end = self._text.find("\n", position)
-            self._end = len(self._text) if end < 0 else end
-            self._brace = self._text.rfind("}", position, self._end)
-        return self._brace
+    def closing(self, brace: int, end: int) -> int:
+        """Return the `}` that balances the `{`, or else the last one on its line before `end`, or -1."""
+        line_end = bisect_left(self._breaks, brace)
+        limit = min(end, self._breaks[line_end]) if line_end < len(self._breaks) else end
+        last = bisect_left(self._closers, limit) - 1
+        if last < 0:
+            return -1
+        return min(self._closing.get(brace, limit), self._closers[last])
 
-
-def _braced(text: str, brace: int, lines: _Lines) -> _Reference:
-    """Read the reference whose `{` stands at this position.
-
-    Like Compose's expression it first reaches for the line's last `}` and then looks for the one that balances, and
-    if none does it keeps the last.
-    """
-    name = _NAME.match(text, brace + 1)
-    if name is None:
-        raise _no_name(text, brace + 1)
-    if text[name.end() : name.end() + 1] == "}":
-        return _Reference(name.group(), name.end() + 1)
-    operator = _OPERATOR.match(text, name.end())
-    if operator is None:
-        raise _no_operator(text, name)
-    last = lines.last_brace(brace)
-    if last < operator.end():
-        raise _invalid(f"`${{{brief(name.group())}{operator.group()}` is never closed", "close it with } on the same line")
-    end = _balanced(text, brace, last)
-    return _Reference(name.group(), end + 1, operator.group(), text[operator.end() : end])
+    def _read(self, text: str) -> None:
+        opened: list[int] = []
+        skipped = -1
+        for match in _BRACES_AND_BREAKS.finditer(text):
+            position, character = match.start(), match.group()
+            if character == "\n":
+                self._breaks.append(position)
+            elif character == "}":
+                self._closers.append(position)
+                if opened and position != skipped:
+                    self._closing[opened.pop()] = position
+            elif position != skipped:
+                # To Compose the character after a `{` is never a brace.
+                opened.append(position)
+                skipped = position + 1
 
 
-def _balanced(text: str, brace: int, last: int) -> int:
-    """Return the `}` that closes the `{` at this position, or `last`. The character after a `{` never counts."""
-    depth = 0
-    skipped = -1
-    for match in _BRACES.finditer(text, brace, last + 1):
-        if match.start() == skipped:
-            continue
-        if match.group() == "{":
-            depth, skipped = depth + 1, match.start() + 1
-        else:
-            depth -= 1
-            if depth == 0:
-                return match.start()
-    return last
-
-
-def _apply(reference: _Reference, value: str | None, word: str) -> str:
+def _apply(reference: _Reference, value: str | None, word: str, raw: str) -> str:
     # With a colon an empty value counts as none.
     present = value is not None and (value != "" or reference.operator[0] != ":")
     kind = reference.operator[-1]
@@ -198,11 +207,10 @@ def _apply(reference: _Reference, value: str | None, word: str) -> str:
     # The message is shown as written: interpolated it could hold another variable's secret.
     message = f"required variable {brief(reference.name)} is missing a value"
     hint = f"set {brief(reference.name)} in the stack's .env file or in `environment` of reconciler.yaml"
-    raise _Malformed("R017", f"{message}: {brief(reference.word)}" if reference.word else message, hint)
+    raise _Malformed("R017", f"{message}: {brief(raw)}" if raw else message, hint)
 
 
-def _no_name(text: str, position: int) -> _Malformed:
-    found = text[position : position + 1]
+def _no_name(found: str) -> _Malformed:
     if found == "}":
         return _invalid("`${}` names no variable", _ESCAPE_HINT)
     if not found:
@@ -210,13 +218,12 @@ def _no_name(text: str, position: int) -> _Malformed:
     return _invalid(f"a variable's name cannot start with {found!r}", f"letters, digits and _ only; {_ESCAPE_HINT}")
 
 
-def _no_operator(text: str, name: re.Match[str]) -> _Malformed:
-    found = text[name.end() : name.end() + 2]
+def _no_operator(name: str, found: str) -> _Malformed:
     if not found:
-        return _invalid(f"`${{{brief(name.group())}` is never closed", _ESCAPE_HINT)
+        return _invalid(f"`${{{brief(name)}` is never closed", _ESCAPE_HINT)
     shown = found if found[0] == ":" else found[0]
     known = "after the name Compose knows :- - :? ? :+ +"
-    return _invalid(f"`${{{brief(name.group())}` goes on with {shown!r}", f"{known}; {_ESCAPE_HINT}")
+    return _invalid(f"`${{{brief(name)}` goes on with {shown!r}", f"{known}; {_ESCAPE_HINT}")
 
 
 def _invalid(reason: str, hint: str) -> _Malformed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from yaml import MarkedYAMLError, YAMLError
@@ -27,9 +28,6 @@ _BRACKET = _Reading('the "[" opened here is not closed', "check for a missing `]
 _BRACE = _Reading('the "{" opened here is not closed', "check for a missing `}` or `,`", True)
 _INDENTATION = "keys of one mapping must start in the same column"
 _READINGS = {
-    "mapping values are not allowed in this context": _Reading(
-        "a second `:` in one line, or a line indented too far", "quote a value that holds `: `, or fix the indentation"
-    ),
     "could not find expected ':'": _Reading("a key without its colon", "write `key: value`, with a space after the colon"),
     "block sequence entries are not allowed in this context": _Reading(
         "a `- ` item where no list can start", "put the list on lines of its own, below the key"
@@ -78,27 +76,51 @@ _STARTERS = {
 }
 
 
+_SECOND_COLON = _Reading("a second `: ` in one line", "quote a value that holds `: `")
+_TOO_FAR = _Reading("a key where no mapping can start", "check the indentation here, and the colon on the line above")
+_AFTER_VALUE = _Reading("text after the end of a value", "quote the value as a whole, and double a quote inside it")
+_ENDS_EARLY = _Reading("the file ends where a value is expected", "check for a missing `]` or `}`")
+_RUN_TOGETHER = _Reading("a colon without a space after it", "write `key: value`")
+_MISALIGNED = ("did not find expected key", "did not find expected '-' indicator")
+_KEY_RUN_TOGETHER = re.compile(r"\s*(?:- +)?[\w.\-]+:(?=[^\s/])")
+
+
 def explain(error: YAMLError, text: str, path: str) -> Problem:
     """Return the problem behind one of libyaml's errors. The mark is 1-based; nothing of the text is quoted."""
-    if not isinstance(error, MarkedYAMLError):
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         # The reader's own errors carry no place; text.decode has refused all but a few odd characters before.
         return Problem("R003", "the file holds a character that YAML does not allow", Mark(path))
-    reading = _reading(error, text)
-    mark = error.context_mark if reading.at_start and error.context_mark else error.problem_mark
-    place = Mark(path, mark.line + 1, mark.column + 1) if mark else Mark(path)
+    lines = LINE_BREAK.split(text)
+    place = Mark(path, error.problem_mark.line + 1, error.problem_mark.column + 1)
+    reading = _reading(error.problem or "", place, lines)
+    if reading is _RUN_TOGETHER:
+        place = _colon_above(place, lines) or place
+    elif reading.at_start and error.context_mark:
+        place = Mark(path, error.context_mark.line + 1, error.context_mark.column + 1)
     return Problem("R003", reading.message, place, hint=reading.hint)
 
 
-def _reading(error: MarkedYAMLError, text: str) -> _Reading:
-    problem = error.problem or ""
+def _reading(problem: str, place: Mark, lines: list[str]) -> _Reading:
+    line = _line(place.line, lines)
     if problem == "found character that cannot start any token":
-        return _STARTERS.get(_character(error, text), _Reading("a value cannot start with this", "put it in quotes"))
+        character = line[place.column - 1 : place.column]
+        return _STARTERS.get(character, _Reading("a value cannot start with this", "put it in quotes"))
+    if problem == "mapping values are not allowed in this context":
+        if ": " in line[: place.column - 1]:
+            return _SECOND_COLON
+        return _RUN_TOGETHER if _colon_above(place, lines) else _TOO_FAR
+    if problem in _MISALIGNED and line[: place.column - 1].strip():
+        return _AFTER_VALUE
+    if problem == "did not find expected node content" and place.line == len(lines) and not line:
+        return _ENDS_EARLY
     return _READINGS.get(problem, _Reading(f"not YAML: {problem}", "check quotes, brackets and indentation here"))
 
 
-def _character(error: MarkedYAMLError, text: str) -> str:
-    mark = error.problem_mark
-    lines = LINE_BREAK.split(text)
-    if mark is None or mark.line >= len(lines):
-        return ""
-    return lines[mark.line][mark.column : mark.column + 1]
+def _colon_above(place: Mark, lines: list[str]) -> Mark | None:
+    """Return where the line above has a colon that runs into its value: libyaml complains one line too late."""
+    above = _KEY_RUN_TOGETHER.match(_line(place.line - 1, lines))
+    return Mark(place.path, place.line - 1, above.end()) if above else None
+
+
+def _line(number: int, lines: list[str]) -> str:
+    return lines[number - 1] if 0 < number <= len(lines) else ""

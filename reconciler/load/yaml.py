@@ -17,7 +17,7 @@ from reconciler.load.text import brief, decode
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
-MAX_PROBLEMS = 100
+MAX_PROBLEMS = 50
 
 _Scalar = yaml_events.ScalarEvent
 _Sequence = yaml_events.SequenceStartEvent
@@ -114,7 +114,8 @@ class _Composer:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
             hint = "aliases and merge keys count as if written out; repeat fewer of them"
-            raise _TooMuch(self._problem("R012", f"the file holds more than {MAX_NODES:,} values", event, hint))
+            message = f"the file holds more than {MAX_NODES:,} values"
+            raise _TooMuch(Problem("R012", message, self._mark(event), self._at(), hint))
 
     def _mark(self, event: Any) -> Mark:
         mark = event.start_mark
@@ -126,7 +127,7 @@ class _Composer:
         if anchored is None:
             inside = name in self._anchors
             message = f'alias "*{brief(name)}" stands inside its own anchor' if inside else f'no anchor "&{brief(name)}" above'
-            hint = "" if inside else "an anchor must stand before its alias; quote text that starts with *"
+            hint = "a value cannot hold itself" if inside else "quote text that starts with *, or add the anchor"
             self._blame("R006", message, self._mark(event), hint)
             return Node(None, self._mark(event), key)
         self._count(anchored.size, event)
@@ -137,7 +138,8 @@ class _Composer:
         if depth > self._deepest:
             self._deepest = depth
         if depth > MAX_DEPTH:
-            raise _TooMuch(self._problem("R011", f"nested more than {MAX_DEPTH} levels deep", event, "flatten it"))
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            raise _TooMuch(Problem("R011", message, self._mark(event), hint="flatten it"))
 
     def _scalar(self, event: Any, key: Mark | None) -> Node:
         mark = self._mark(event)
@@ -264,9 +266,6 @@ class _Composer:
         self.problems.append(Problem(code, message, mark, self._at(), hint))
         if len(self.problems) == MAX_PROBLEMS:
             raise _TooMuch(Problem("R013", f"{MAX_PROBLEMS} problems in one file: the rest is not shown", mark))
-
-    def _problem(self, code: str, message: str, event: Any, hint: str) -> Problem:
-        return Problem(code, message, self._mark(event), self._at(), hint)
 
     def _at(self) -> str:
         return ".".join(map(brief, self._trail))

@@ -94,6 +94,13 @@ def test_lines_that_each_double_the_one_before_are_refused() -> None:
     assert problems("\n".join(lines))[0].code == "R014"
 
 
+@pytest.mark.parametrize(("line", "code"), [("A=\n", "R012"), ("A\n", "R012"), ("/\n", "R013")])
+def test_a_file_of_endless_lines_is_given_up(line: str, code: str) -> None:
+    found = problems(line * 20_000)
+    assert found[-1].code == code
+    assert len(found) < 100
+
+
 @pytest.mark.parametrize("text", ["A='" * 300_000, "A=\\" * 300_000, " " * 1_000_000 + "!", "A" * 1_000_000, "#\n" * 500_000])
 def test_a_megabyte_is_read_in_one_pass(text: str) -> None:
     with suppress(InvalidState):

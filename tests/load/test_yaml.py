@@ -158,3 +158,31 @@ def test_a_realistic_file_of_200_kilobytes_is_read_in_a_quarter_of_a_second() ->
     started = process_time()
     parse(data, "compose.yaml")
     assert process_time() - started < 0.75, "three times the budget, for machines slower than this one"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("a:\n\tb: 1\n", (2, 1), "a tab used for indentation"),
+        ("a: 'x\nb: 1\n", (1, 4), "the quote opened here is never closed"),
+        ("a: 'it's'\n", (1, 8), "text after the end of a value"),
+        ("a: {b: 1\nc: 2\n", (1, 4), 'the "{" opened here is not closed'),
+        ("a: [\n", (2, 1), "the file ends where a value is expected"),
+        ("a: b: c\n", (1, 5), "a second `: ` in one line"),
+        ("a:b\nc: d\n", (1, 2), "a colon without a space after it"),
+        ("a: 1\n  b: 2\n", (2, 4), "a key where no mapping can start"),
+        ("a: 1\n- b\n", (2, 1), "this line does not line up with the mapping it is in"),
+        ("a: - b\n", (1, 4), "a `- ` item where no list can start"),
+        ('a: "\\q"\n', (1, 5), "an escape that YAML does not know, inside double quotes"),
+        ("a: *\n", (1, 5), "`&` and `*` start an anchor or an alias, and here no name follows"),
+        ("a: |x\n", (1, 5), "text on the line of `|` or `>`"),
+        ("%YAML 1.2\n---\na: 1\n", (1, 1), "Compose reads no YAML version but 1.1"),
+    ],
+)
+def test_broken_syntax_is_explained_where_it_broke(text: str, place: tuple[int, int], message: str) -> None:
+    with pytest.raises(InvalidState) as caught:
+        parse(text.encode(), "c.yaml")
+    (problem,) = caught.value.problems
+    assert problem.mark is not None
+    assert (problem.mark.line, problem.mark.column, problem.message) == (*place, message)
+    assert problem.hint
