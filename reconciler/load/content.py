@@ -22,7 +22,7 @@ from reconciler.model.desired import ContentFile, ContentVolume
 from reconciler.ports import FileKind
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_FILES = 4096
+MAX_FILES = 1000
 
 READABLE = 0o444
 EXECUTABLE = 0o111
@@ -62,6 +62,8 @@ class _Work:
     directories: dict[str, list[ContentFile]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    count: int = 0
+    size_bytes: int = 0
 
     def problem(self, code: str, message: str, at: tuple[str | int, ...], hint: str = "") -> None:
         self.problems.append(self.service.problem(code, message, *at, hint=hint))
@@ -79,7 +81,6 @@ def deliver(service: Definition, project: Project, context: Context) -> Delivery
         for index, entry in enumerate(service.values.get(section) or ()):
             _sort_object(work, section, entry, (section, index))
     plain, volumes = _place(work)
-    _check_size(work, plain, volumes)
     mounts = (*work.mounts, *map(_content_mount, volumes))
     return Delivery(mounts, plain, volumes, tuple(work.problems), tuple(work.warnings))
 
@@ -143,12 +144,20 @@ def _walk(work: _Work, path: str, target: str, at: tuple[str | int, ...]) -> Ite
 
 
 def _read(work: _Work, path: str, at: tuple[str | int, ...]) -> bytes | None:
+    """Return a file's content, or None once it is refused or the service has more than its share."""
+    if work.count > MAX_FILES or work.size_bytes > MAX_BYTES:
+        return None
     try:
-        return work.context.files.read(path)
+        content = work.context.files.read(path)
     except InvalidState as error:
         for problem in error.problems:
             work.problem("R167", problem.message, at, problem.hint)
         return None
+    work.count, work.size_bytes = work.count + 1, work.size_bytes + len(content)
+    if work.count > MAX_FILES or work.size_bytes > MAX_BYTES:
+        message = f"more is to be delivered than {MAX_FILES} files of {MAX_BYTES >> 20} MiB together"
+        work.problem("R173", message, at, "put data into a volume or an image; the repository is for configuration")
+    return content
 
 
 # --- configs and secrets ---------------------------------------------------------------------------------------------
@@ -200,11 +209,12 @@ def _mount_from_host(work: _Work, entry: Mapping[str, Any], path: str, target: s
 
 def _content(work: _Work, thing: Definition, at: tuple[str | int, ...]) -> tuple[bytes, int] | None:
     """Return the content and its permissions where the service does not say them."""
+    section = str(thing.path[0])
     if variable := thing.values.get("environment"):
-        value = work.project.contents.get((str(thing.path[0]), thing.name))
+        value = work.project.contents.get((section, thing.name))
         if value is None:
             hint = "declare it in the operator's file, in `environment` of reconciler.yaml or in the stack's .env"
-            work.problem("R166", f"{thing.path[0]} {thing.name} needs the variable {variable}, which is not set", at, hint)
+            work.problem("R166", f"{section[:-1]} {thing.name} needs the variable {variable}, which is not set", at, hint)
             return None
         return value.encode(), READABLE
     if (text := thing.values.get("content")) is not None:
@@ -212,7 +222,7 @@ def _content(work: _Work, thing: Definition, at: tuple[str | int, ...]) -> tuple
     path = work.context.inside(thing.values.get("file") or "")
     if path is None or work.context.files.kind(path) is None:
         hint = "commit it, bring it by `environment`, or set `host_root` of the stack"
-        work.problem("R167", f"the file {path} of {thing.path[0]} {thing.name} is not in the commit", at, hint)
+        work.problem("R167", f"the file {path} of {section[:-1]} {thing.name} is not in the commit", at, hint)
         return None
     content = _read(work, path, at)
     executable = EXECUTABLE if content is not None and work.context.files.executable(path) else 0
@@ -307,14 +317,6 @@ def _by_directory(apart: Iterable[Placed]) -> list[tuple[str, list[ContentFile]]
         outer = next((known for known in grouped if _lies_in(directory, known)), directory)
         grouped.setdefault(outer, []).append(placed.file)
     return sorted(grouped.items())
-
-
-def _check_size(work: _Work, plain: Iterable[ContentFile], volumes: Iterable[ContentVolume]) -> None:
-    files = [*plain, *(file for volume in volumes for file in volume.files)]
-    size = sum(len(file.content) for file in files)
-    if size > MAX_BYTES or len(files) > MAX_FILES:
-        message = f"{len(files)} files of {size // (1024 * 1024)} MiB are to be delivered; at most {MAX_FILES} of 64 MiB are"
-        work.problem("R173", message, (), "put data into a volume or an image; the repository is for configuration")
 
 
 def _clean(path: str) -> str:

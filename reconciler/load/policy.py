@@ -166,10 +166,14 @@ def _backed_by_host(volume: Mapping[str, Any], policy: Policy, attributes: tuple
     """A local volume can be any directory or device of the host, or an overlay of some."""
     options = volume.get("DriverOpts") or {}
     device, kind = str(options.get("device") or ""), str(options.get("type") or "")
-    if device.startswith("/"):
-        yield from _host_path(device, policy, attributes)
-    if kind.startswith("overlay") or "lowerdir=" in str(options.get("o") or ""):
+    words = str(options.get("o") or "").split(",")
+    if {"bind", "rbind"} & set(words) or kind in ("none", "bind"):
+        # The engine mounts it from its own directory, which is the root.
+        yield from _host_path(f"/{device}", policy, attributes)
+    elif kind.startswith("overlay") or any(word.startswith("lowerdir=") for word in words):
         yield Finding("R092", "host-path", "a volume laid over directories of the host", attributes)
+    elif device.startswith("/") and not device.startswith("//"):
+        yield Finding("R092", "host-path", f"a volume on the host's {device}", attributes)
 
 
 _PROTECTED = ("/", "/proc", "/sys", "/dev", "/etc", "/boot")
