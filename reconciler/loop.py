@@ -56,29 +56,12 @@ class Reconciler:
     swept: datetime | None = None
     trouble: ReconcilerError | None = field(default=None)
 
-    def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
-        """Do one turn. Never raises for what a person or a neighbour did: the report says so."""
-        started = self.world.clock.now()
-        try:
-            return self._turn(started, woke, patience_seconds)
-        except (Unreachable, Conflict, Refused, InvalidState) as problem:
-            return self._failed(started, woke, problem)
+    def refresh(self) -> None:
+        """Ask the source: take the newest revision if it is valid, else keep the last good one and remember why.
 
-    def _turn(self, started: datetime, woke: str, patience_seconds: float | None) -> Report:
-        self._refresh()
-        if self.wanted is None:
-            raise self.trouble or Unreachable("no valid revision has been seen yet")
+        Everything that touches the source happens here, so that a resident loop can do it in a thread of its own.
+        """
         history = self.world.store.history()
-        previous = self._previous(history)
-        observed = self._observe(self.wanted, history, previous)
-        plan = make_plan(self.wanted, observed, history, previous, self.applier.busy)
-        ended = (*self.applier.collect(), *self.applier.apply(plan, patience_seconds))
-        return self._record(started, woke, plan, ended, observed, history, previous)
-
-    # --- source and load ---------------------------------------------------------------------------------------------
-
-    def _refresh(self) -> None:
-        """Take the newest revision if it is valid; else keep the last good one and remember why."""
         try:
             revision = self.world.source.fetch()
             if self.wanted is None or revision.id != self.wanted.revision.id:
@@ -86,26 +69,43 @@ class Reconciler:
             self.trouble = None
         except (Unreachable, Refused, InvalidState) as problem:
             self.trouble = problem
-            self.wanted = self.wanted or self._last_applied()
-
-    def _last_applied(self) -> DesiredState | None:
-        """After a restart with a bad head: what was applied last still counts."""
-        applied = self.world.store.history().applied
-        return self._load_revision(applied) if applied else None
-
-    def _previous(self, history: History) -> DesiredState | None:
-        if not history.applied:
-            return None
-        if self.good is None or self.good.revision.id != history.applied:
+            self.wanted = self.wanted or self._load_revision(history.applied)
+        if history.applied and (self.good is None or self.good.revision.id != history.applied):
             self.good = self._load_revision(history.applied)
-        return self.good
+        if self.good is not None:
+            self.world.source.keep(self.good.revision.id, self.good.environment.name)
 
     def _load_revision(self, name: str) -> DesiredState | None:
+        """Return a past revision, or None when it can no longer be read: then nothing can fall back to it."""
+        if not name:
+            return None
         try:
             revision = self.world.source.revision(name)
             return self.world.load(self.world.source.files(revision.id), revision)
         except ReconcilerError:
             return None
+
+    def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
+        """Do one turn with what the source said last. Never raises for what a person or a neighbour did: the report says so.
+
+        `patience_seconds` is how long it waits for its own actions; what takes longer is left in flight.
+        """
+        started = self.world.clock.now()
+        try:
+            return self._turn(started, woke, patience_seconds)
+        except (Unreachable, Conflict, Refused, InvalidState) as problem:
+            return self._failed(started, woke, problem)
+
+    def _turn(self, started: datetime, woke: str, patience_seconds: float | None) -> Report:
+        wanted = self.wanted
+        if wanted is None:
+            raise self.trouble or Unreachable("no valid revision has been seen yet")
+        history = self.world.store.history()
+        previous = self.good if self.good and self.good.revision.id == history.applied else None
+        observed = self._observe(wanted, history, previous)
+        plan = make_plan(wanted, observed, history, previous, self.applier.busy)
+        ended = (*self.applier.collect(), *self.applier.apply(plan, patience_seconds))
+        return self._record(started, woke, wanted, plan, ended, observed, history, previous)
 
     # --- observe -----------------------------------------------------------------------------------------------------
 
@@ -122,17 +122,17 @@ class Reconciler:
         self,
         started: datetime,
         woke: str,
+        wanted: DesiredState,
         plan: Plan,
         ended: Iterable[Ended],
         observed: ObservedState,
         history: History,
         previous: DesiredState | None,
     ) -> Report:
-        assert self.wanted is not None
         ended, now = tuple(ended), self.world.clock.now()
-        learned = learn(history, plan, ended, now, asked_registries(self.wanted, history, observed))
-        if learned.applied != history.applied:
-            self.world.source.keep(learned.applied, self.wanted.environment.name)
+        learned = learn(history, plan, ended, now, asked_registries(wanted, history, observed))
+        if learned.applied == wanted.revision.id:
+            self.good = wanted
         outcomes = tuple(outcome for _, outcome in ended)
         report = Report(
             started=started,
@@ -141,8 +141,8 @@ class Reconciler:
             operation=Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED,
             plan=plan,
             outcomes=outcomes,
-            stacks=stacks_status(plan, self.wanted, observed, learned, previous),
-            revision=self.wanted.revision,
+            stacks=stacks_status(plan, wanted, observed, learned, previous),
+            revision=wanted.revision,
             applied=learned.applied,
             error=str(self.trouble) if self.trouble else "",
             hint=self.trouble.hint if self.trouble else "",

@@ -17,6 +17,7 @@ VERBS = {
     "config": "print a Compose project as docker compose config does",
     "plan": "show what would change, and why",
     "apply": "change it, until it is as Git asks",
+    "run": "stay, and keep it as Git asks",
     "schema": "print the JSON Schemas of the files people write",
 }
 """Verb -> what it does; the module of the same name holds `configure(parser)` and `run(args) -> int`."""

@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     world = place_of(args).world()
     reconciler = Reconciler(world, Applier(world.runtime, world.clock))
     while True:
+        reconciler.refresh()
         report = reconciler.turn("apply")
         if report.plan is None or report.error:
             sys.stderr.write(f"error: {report.error}\n")
