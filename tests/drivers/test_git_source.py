@@ -303,6 +303,14 @@ def test_a_branch_may_become_a_directory_of_branches(remote: Remote, open_source
     assert open_source("release/two").fetch().ref == "release/two"
 
 
+def test_sources_of_several_branches_share_one_clone(remote: Remote, open_source: Open) -> None:
+    production = remote.commit({"x": "1"}, branch="production")
+    staging = remote.commit({"x": "2"}, branch="staging")
+    assert open_source("production").fetch().id == production
+    assert open_source("staging").revision("HEAD").id == staging
+    assert open_source("production").revision("HEAD").id == production
+
+
 def test_a_repository_past_the_cap_is_refused_and_the_cap_is_named(remote: Remote, open_source: Open) -> None:
     remote.commit({"large": random.Random(0).randbytes(200_000)})
     with pytest.raises(Refused, match="more than 100000 bytes"):

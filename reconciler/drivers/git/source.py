@@ -64,7 +64,7 @@ class GitSource:
             before = self._clone.tip(self._branch)
             self._clone.update(self._branch)
             now = self._tip()
-            moved = before is not None and before != now
+            moved = before and before != now
             self.rewritten = (before, now) if before and moved and not self._clone.is_ancestor(before, now) else None
             return self._repaired(lambda: self._objects.revision(now, self._branch))
 
@@ -122,7 +122,7 @@ class GitSource:
 
     def _find(self, asked: CommitName) -> tuple[str | None, str]:
         """Return the commit that the name starts from, and the branch it was found on."""
-        if not self._clone.path.exists():
+        if not self._clone.tip(self._branch):
             self._clone.update(self._branch)
         if asked.base in ("HEAD", self._branch):
             return self._tip(), self._branch
