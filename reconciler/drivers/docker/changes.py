@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from reconciler.drivers.docker import content, images
+from reconciler.drivers.docker import content, images, wording
 from reconciler.drivers.docker.connection import BROKEN, Connection, path_of, unreachable
 from reconciler.drivers.docker.errors import Rejected, one_line
 from reconciler.drivers.docker.streams import frames
@@ -230,7 +230,9 @@ def _run_hook(connection: Connection, change: RunHook) -> None:
     said = _output(connection, id)
     code = connection.get(path_of("/exec/{}/json", id))["ExitCode"]
     if code:
-        raise Refused(f"hook {hook.command[0]!r} in {change.target.name} exited with {code}: {_last_line(said)}")
+        known = [*hook.environment, *(_inspect(connection, change.target.handle)["Config"].get("Env") or ())]
+        last = _last_line(said, wording.values(known))
+        raise Refused(f"hook {hook.command[0]!r} in {change.target.name} exited with {code}: {last}")
 
 
 def _output(connection: Connection, id: str) -> bytes:
@@ -249,9 +251,9 @@ def _output(connection: Connection, id: str) -> bytes:
     return said
 
 
-def _last_line(said: bytes) -> str:
+def _last_line(said: bytes, secrets: Iterable[str]) -> str:
     lines = said.decode(errors="replace").strip().splitlines()
-    return one_line(lines[-1]) if lines else "it wrote nothing"
+    return one_line(lines[-1], secrets) if lines else "it wrote nothing"
 
 
 def _connect(connection: Connection, container: str, network: str, endpoint: Mapping[str, Any]) -> None:

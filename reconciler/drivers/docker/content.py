@@ -49,7 +49,7 @@ def digest_of(connection: Connection, container: str, path: str) -> str | None:
     try:
         answer = connection.ask("GET", path_of("/containers/{}/archive", container), query={"path": path}, stream=True)
     except Rejected as rejected:
-        if rejected.status == 404:
+        if rejected.status == 404 or "not a directory" in rejected.text:
             return None
         raise
     with answer:

@@ -41,9 +41,7 @@ class Observer:
     def look(self, filters: Iterable[str], *, thorough: bool) -> Sighting:
         """Return the containers that carry one of the labels (`key=value`), all networks and all volumes."""
         with self._looking:
-            rows = self._rows(filters)
-            networks = self.connection.get("/networks")
-            volumes = self.connection.get("/volumes").get("Volumes") or ()
+            rows, networks, volumes = self._lists(filters)
             instances = self._instances(rows, thorough)
         users = _users(rows)
         return Sighting(
@@ -69,10 +67,13 @@ class Observer:
             os=str(info.get("OSType") or "linux"),
         )
 
-    def _rows(self, filters: Iterable[str]) -> list[Document]:
-        lists = [self.connection.get("/containers/json", all=True, filters={"label": [mark]}) for mark in filters]
+    def _lists(self, filters: Iterable[str]) -> tuple[list[Document], list[Document], list[Document]]:
+        """Return rows of containers, networks and volumes."""
+        ours = ({"all": True, "filters": {"label": [mark]}} for mark in filters)
+        questions = [("/networks", {}), ("/volumes", {}), *(("/containers/json", query) for query in ours)]
+        networks, volumes, *lists = side_by_side(lambda question: self.connection.get(question[0], **question[1]), questions)
         # What carries two of the labels stands in two lists.
-        return list({row["Id"]: row for rows in lists for row in rows}.values())
+        return list({row["Id"]: row for rows in lists for row in rows}.values()), networks, volumes.get("Volumes") or []
 
     def _instances(self, rows: Iterable[Document], thorough: bool) -> list[Instance]:
         sights = {row["Id"]: _sight(row) for row in rows}

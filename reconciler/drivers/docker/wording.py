@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from reconciler.model.plan import (
     Change,
@@ -28,11 +29,15 @@ def hidden(change: Change) -> tuple[str, ...]:
     """Return the values that may be secrets and that an engine may repeat when it refuses the change."""
     match change:
         case CreateInstance():
-            variables = change.payload.get("Env") or ()
+            return values(change.payload.get("Env") or ())
         case RunHook():
-            variables = change.hook.environment
+            return values(change.hook.environment)
         case _:
-            variables = ()
+            return ()
+
+
+def values(variables: Iterable[str]) -> tuple[str, ...]:
+    """Return the values of `NAME=value` variables, any of which may be a secret."""
     return tuple(variable.partition("=")[2] for variable in variables)
 
 
