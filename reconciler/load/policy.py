@@ -312,8 +312,11 @@ def _full_reference(reference: str) -> str:
 
 
 def _bridged_to_host(network: Mapping[str, Any]) -> Iterator[Finding]:
-    driver, options = network.get("Driver"), network.get("Options") or {}
-    if driver in ("macvlan", "ipvlan") or "parent" in options:
-        yield Finding("R098", "host-interface", f"a {driver} network on an interface of the host", ("driver",), warned=True)
+    driver, options = network.get("Driver") or "bridge", network.get("Options") or {}
+    what = f"a {driver} network on an interface of the host"
+    if driver in ("macvlan", "ipvlan"):
+        yield Finding("R098", "host-interface", what, ("driver",), warned=True)
+    elif "parent" in options:
+        yield Finding("R098", "host-interface", what, ("driver_opts",), warned=True)
     if driver == "host":
         yield Finding("R098", "host-network", "the host's network", ("driver",), warned=True)

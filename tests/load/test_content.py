@@ -105,7 +105,7 @@ def test_more_than_configuration_is_refused_without_reading_all_of_it(tmp_path: 
     said_of_it = "more is to be delivered than 1000 files of 64 MiB together"
     twice = "services: {web: {image: busybox, volumes: ['./large:/a:ro', './large:/b:ro', './large:/c:ro']}}\n"
     large = {"compose.yaml": twice, "large": b"x" * (MAX_BYTES // 2 + 1)}
-    assert mistakes(tmp_path, large) == [f"R173 1:62 services.web.volumes.1 | {said_of_it}"]
+    assert mistakes(tmp_path, large) == [f"R173 1:61 services.web.volumes.1 | {said_of_it}"]
     many = {f"conf/{number}": "" for number in range(MAX_FILES + 1)}
     assert mistakes(tmp_path, {"compose.yaml": ONE_FILE, **many}) == [f"R173 1:44 services.web.volumes.0 | {said_of_it}"]
 
