@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from building import ROOT, build, load, mistakes
+from building import ROOT, build, load, mistakes, write
 
 from reconciler.drivers.directory import DirectoryFiles
+from reconciler.errors import InvalidState
 from reconciler.load.compose import ComposeRequest, load_project
 from reconciler.load.definition import Context
+from reconciler.load.policy import check_service
 from reconciler.load.resources import build_networks, build_volumes
 from reconciler.load.service import build_service
 from reconciler.model.desired import Hook, Service
 from reconciler.model.history import HashKey
+from reconciler.model.policy import Policy, Preset
 from reconciler.model.spec import LIVE, live_document, spec_document, spec_hash
 
 HERE = Path(__file__).parent
@@ -282,3 +286,26 @@ def test_a_field_with_its_default_says_nothing(tmp_path: Path) -> None:
     service, _ = build(tmp_path, {"compose.yaml": compose("tty: true")})
     padded = {**service.container, "Hostname": "", "Labels": {}, "HostConfig": {"Sysctls": {}, "Runtime": None}}
     assert spec_document(replace(service, container=padded)) == spec_document(service)
+
+
+# --- whatever Compose accepts ----------------------------------------------------------------------------------------
+
+
+def _accepted() -> list[dict[str, Any]]:
+    cases = json.loads((HERE / "conformance" / "cases.json").read_text())
+    return [case for case in cases if "ok" in case["expect"]]
+
+
+@pytest.mark.parametrize("case", _accepted(), ids=lambda case: case["table"])
+def test_whatever_compose_accepts_is_built_or_refused_in_words(case: dict[str, Any], tmp_path: Path) -> None:
+    files = write(tmp_path, {**case.get("files", {}), "compose.yaml": case["doc"], "o.yaml": case.get("override", "")})
+    names = ("compose.yaml", "o.yaml") if case.get("override") else ("compose.yaml",)
+    request = ComposeRequest(root=ROOT, files=names, name="p", environment=case.get("env") or {}, home="/root")
+    project, context = load_project(files, request), Context("shop", files, ROOT, host_root="/srv")
+    for name in project.document["services"]:
+        with suppress(InvalidState):
+            service, _ = build_service(project, name, context)
+            assert json.loads(json.dumps(spec_document(service))) == spec_document(service)
+            assert all(problem.mark for problem in check_service(service, Policy(Preset.STRICT)))
+    build_networks(project, context)
+    build_volumes(project, context)
