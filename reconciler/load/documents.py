@@ -36,7 +36,7 @@ def load_documents(files: tuple[str, ...], scope: Scope) -> Node:
             model = _with_document(model, document, file, scope)
     model = with_defaults(model)
     check_exclusive(model, scope.notes)
-    model = resolve_paths(model, scope.folder, scope.home, scope.notes)
+    model = resolve_paths(model, scope.folder, scope.home, scope.notes, scope.sources.root)
     return _with_variables(model, scope)
 
 

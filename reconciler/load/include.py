@@ -84,6 +84,10 @@ def _is_reachable(included: _Include, file: str, scope: Scope) -> bool:
             circle = " -> ".join(scope.sources.name(one) for one in (*chain[chain.index(path) :], path))
             scope.notes.problem("R048", f"files include one another in a circle: {circle}", name, included.at)
             sound = False
+        elif not scope.sources.is_file(path):
+            # Asked for here, so that the problem stands at the include.
+            scope.sources.read(path, name, included.at)
+            sound = False
     return sound and bool(included.paths)
 
 

@@ -20,9 +20,12 @@ _WINDOWS_ABSOLUTE = re.compile(r".:[\\/]|\\\\")
 _Resolve = Callable[[Node, Path], Node]
 
 
-def resolve_paths(document: Node, folder: str, home: str | None, notes: Notes) -> Node:
-    """Return the document with its relative paths joined to the folder; `home` None leaves `~` where it stands."""
-    return _Resolver(folder, home, notes).document(document)
+def resolve_paths(document: Node, folder: str, home: str | None, notes: Notes, root: str = "/") -> Node:
+    """Return the document with its relative paths joined to the folder; `home` None leaves `~` where it stands.
+
+    A path that `..` leads out of the root is noted: it would become another path of the host.
+    """
+    return _Resolver(folder, home, notes, root.rstrip("/")).document(document)
 
 
 def joined(folder: str, path: str) -> str:
@@ -35,6 +38,7 @@ class _Resolver:
     folder: str
     home: str | None
     notes: Notes
+    root: str
 
     def document(self, document: Node) -> Node:
         file_object = _below({"file": self._host_path})
@@ -109,7 +113,13 @@ class _Resolver:
             hint = "write the whole path"
             self.notes.trap("R070", "~ is the home directory of whoever runs the command", node, path, hint)
             return node if self.home is None else node.with_value(joined(self.home, f"./{text[1:]}"))
-        return node if text.startswith("/") else node.with_value(joined(self.folder, text))
+        if text.startswith("/"):
+            return node
+        resolved = joined(self.folder, text)
+        if resolved.startswith("/") and resolved != self.root and not resolved.startswith(f"{self.root}/"):
+            hint = "write it relative to the Compose file, inside the repository"
+            self.notes.trap("R071", "the path leads out of the repository", node, path, hint)
+        return node.with_value(resolved)
 
 
 def _below(resolvers: dict[str, _Resolve]) -> _Resolve:
