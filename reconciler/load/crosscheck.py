@@ -1,0 +1,225 @@
+"""Do the parts of the desired state get along: replicas with rollouts, waves with dependencies, stacks with one another?"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.errors import Mark, Problem
+from reconciler.load.compose import Project
+from reconciler.load.notes import Path
+from reconciler.load.places import nearest, problem_at
+from reconciler.load.strict import replicas
+
+Extensions = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stack as far as it was read: its project, where it is declared, and the validated `x-` keys of each service."""
+
+    stack: str
+    project: Project
+    place: Mark
+    extensions: Mapping[str, Extensions] = field(default_factory=dict)
+
+    @property
+    def services(self) -> Mapping[str, Mapping[str, Any]]:
+        """The canonical services that are not off by profile."""
+        services: Mapping[str, Mapping[str, Any]] = self.project.document.get("services", {})
+        return services
+
+
+def check_services(part: Part) -> Iterator[Problem]:
+    """Yield what is wrong between a service's `x-` keys and the rest of its stack."""
+    for name, service in part.services.items():
+        extensions = part.extensions.get(name, {})
+        for check in (_autoscale, _rollout, _image, _uses):
+            yield from check(part, ("services", name), service, extensions)
+    yield from _waves(part)
+
+
+def check_stacks(parts: Sequence[Part]) -> Iterator[Problem]:
+    """Yield what two stacks both want and only one can have."""
+    yield from _projects(parts)
+    yield from _container_names(parts)
+    yield from _resources(parts)
+    yield from _ports(parts)
+
+
+def _autoscale(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    autoscale = extensions.get("x-autoscale")
+    if autoscale is None:
+        return
+    at = (*path, "x-autoscale")
+    if autoscale["mode"] != "vertical" and "replicas" not in service.get("deploy", {}):
+        hint = "write the number to begin with"
+        yield _problem("R155", "x-autoscale needs deploy.replicas declared", part, at, hint)
+    limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
+    for resource in autoscale.get("vertical", {}):
+        if resource not in limits:
+            message = f"vertical.{resource} needs deploy.resources.limits.{resource} declared"
+            yield _problem("R155", message, part, (*at, "vertical", resource), "write the limit to begin with")
+    for metric in ("cpu", "memory"):
+        yield from _denominator(part, at, service, autoscale, metric)
+
+
+def _denominator(
+    part: Part, at: Path, service: Mapping[str, Any], autoscale: Mapping[str, Any], metric: str
+) -> Iterator[Problem]:
+    """A metric of the engine is per cent of what is declared, so something must be."""
+    resources = service.get("deploy", {}).get("resources", {})
+    name = "cpus" if metric == "cpu" else metric
+    declared = any(name in resources.get(kind, {}) for kind in ("reservations", "limits"))
+    if autoscale["metrics"].get(metric, {}).get("source") == "engine" and not declared:
+        message = f"{metric} is per cent of what is declared, and nothing is"
+        hint = f"declare deploy.resources.reservations.{name} or limits.{name}"
+        yield _problem("R155", message, part, (*at, "metrics", metric), hint)
+
+
+def _rollout(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    rollout = extensions.get("x-rollout", {})
+    if rollout.get("strategy") not in ("blue-green", "canary") or rollout["shared_volumes"]:
+        return
+    for index, mount in enumerate(service.get("volumes") or ()):
+        if mount.get("type") in ("volume", "bind") and not mount.get("read_only"):
+            message = f"{rollout['strategy']} lets old and new replicas write to {mount.get('target')} at once"
+            hint = "mount it read-only, or say `shared_volumes: true` under x-rollout if they may"
+            yield _problem("R156", message, part, (*path, "volumes", index), hint)
+
+
+def _image(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    if "x-image" in extensions and "image" not in service:
+        yield _problem("R159", "x-image needs an image to follow", part, (*path, "x-image"))
+
+
+def _uses(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    address = extensions.get("x-discovery", {}).get("address", "")
+    network = address.removeprefix("network:")
+    if network != address and network not in (service.get("networks") or {}):
+        message = f"the service is not on the network {network}"
+        yield _problem("R159", message, part, (*path, "x-discovery", "address"))
+    for name, hook in extensions.get("x-sync", {}).get("hooks", {}).items():
+        if hook.get("service", "") and hook["service"] not in part.services:
+            at = (*path, "x-sync", "hooks", name, "service")
+            yield _problem("R159", f"there is no service {hook['service']} in this stack", part, at)
+
+
+def _waves(part: Part) -> Iterator[Problem]:
+    waves = {name: part.extensions.get(name, {}).get("x-sync", {}).get("wave", 0) for name in part.services}
+    for name, service in part.services.items():
+        for other in service.get("depends_on") or {}:
+            if waves.get(other, 0) > waves[name]:
+                message = f"{name} (wave {waves[name]}) waits for {other} (wave {waves[other]}), which starts later"
+                hint = f"put {other} into wave {waves[name]} or lower"
+                yield _problem("R157", message, part, ("services", name, "depends_on", other), hint)
+
+
+def _projects(parts: Sequence[Part]) -> Iterator[Problem]:
+    first: dict[str, Part] = {}
+    for part in parts:
+        other = first.setdefault(part.project.name, part)
+        if other is not part:
+            message = f"stacks {other.stack} and {part.stack} both are the Compose project {part.project.name}"
+            yield Problem("R151", message, part.place, f"stacks.{part.stack}", "give one of them another `project`")
+
+
+def _container_names(parts: Sequence[Part]) -> Iterator[Problem]:
+    first: dict[str, tuple[str, Mark | None]] = {}
+    for part in parts:
+        for name, service in part.services.items():
+            path = ("services", name, "container_name")
+            for container_name in _fixed_names(part, name, service):
+                owner, mark = first.setdefault(container_name, (f"{part.stack}/{name}", nearest(part.project.marks, path)))
+                if owner != f"{part.stack}/{name}":
+                    message = f"the container name {container_name} is {owner}'s already{_at(mark)}"
+                    yield _problem("R149", message, part, path, "a container name is unique on an engine")
+
+
+def _fixed_names(part: Part, name: str, service: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names its containers will have: the fixed one, or Compose's for each replica."""
+    if "container_name" in service:
+        return (service["container_name"],)
+    return tuple(f"{part.project.name}-{name}-{slot}" for slot in range(1, min(replicas(service), _MOST_NAMES) + 1))
+
+
+# Beyond that many replicas a clash with a name somebody fixed by hand is no longer worth the list.
+_MOST_NAMES = 100
+
+
+def _resources(parts: Sequence[Part]) -> Iterator[Problem]:
+    first: dict[tuple[str, str], tuple[str, Mark | None]] = {}
+    for part in parts:
+        for kind in ("networks", "volumes"):
+            for key, resource in part.project.document.get(kind, {}).items():
+                if (resource or {}).get("external"):
+                    continue
+                path = (kind, key)
+                name = resource["name"]
+                owner, mark = first.setdefault((kind, name), (part.stack, nearest(part.project.marks, path)))
+                if owner != part.stack:
+                    message = f"the {kind[:-1]} {name} belongs to stack {owner} already{_at(mark)}"
+                    yield _problem("R152", message, part, path, "say `external: true` in all stacks but one")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """A fixed port of the host that a service wants."""
+
+    owner: str
+    address: str
+    path: Path
+    part: Part
+
+    @property
+    def mark(self) -> Mark | None:
+        return nearest(self.part.project.marks, self.path)
+
+
+def _ports(parts: Sequence[Part]) -> Iterator[Problem]:
+    listeners: dict[tuple[str, str], list[_Listener]] = defaultdict(list)
+    for part in parts:
+        for name, service in part.services.items():
+            for index, port in enumerate(service.get("ports") or ()):
+                published = str(port.get("published", ""))
+                if published in ("", "0") or "-" in published:
+                    continue
+                path = ("services", name, "ports", index)
+                listener = _Listener(f"{part.stack}/{name}", port.get("host_ip", ""), path, part)
+                key = (published, port.get("protocol", "tcp"))
+                yield from _clashes(listener, listeners[key], "/".join(key))
+                listeners[key].append(listener)
+
+
+def _clashes(listener: _Listener, others: Sequence[_Listener], port: str) -> Iterator[Problem]:
+    other = next((other for other in others if _overlap(listener.address, other.address)), None)
+    if other:
+        message = f"host port {port} is {other.owner}'s already{_at(other.mark)}"
+        hint = "publish another port, or bind both to different addresses"
+        yield _problem("R146", message, listener.part, listener.path, hint)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return _is_everywhere(one) or _is_everywhere(other) or _address(one) == _address(other)
+
+
+def _is_everywhere(address: str) -> bool:
+    return not address or getattr(_address(address), "is_unspecified", False)
+
+
+def _address(text: str) -> object:
+    try:
+        return ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return text
+
+
+def _at(mark: Mark | None) -> str:
+    return f" ({mark})" if mark else ""
+
+
+def _problem(code: str, message: str, part: Part, path: Path, hint: str = "") -> Problem:
+    return problem_at(code, message, part.project.marks, path, hint)

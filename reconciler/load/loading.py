@@ -1,0 +1,74 @@
+"""What does one revision ask for, all of it, or what is all that is wrong with it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.errors import InvalidState, Mark, Problem
+from reconciler.load.crosscheck import check_services, check_stacks
+from reconciler.load.findings import Findings, is_error, presented
+from reconciler.load.layout import Layout, lay_out
+from reconciler.load.needs import in_order
+from reconciler.load.override import DIRECTORY as OVERRIDES
+from reconciler.load.stack import StackRequest, build_stack, read_stack
+from reconciler.model.desired import DesiredState, Stack
+from reconciler.model.policy import Policy
+from reconciler.model.source import Revision
+from reconciler.ports import Files
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """What is decided outside the repository.
+
+    name         the environment's and the only stack's, where the repository does not say one
+    environment  by stack: variables for interpolation, from the operator's file; they win over the repository's
+    policy       what the repository may ask of the host
+    """
+
+    name: str = "default"
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    policy: Policy = field(default_factory=Policy)
+
+
+def load(files: Files, revision: Revision, settings: LoadSettings | None = None) -> DesiredState:
+    """Return the desired state of a revision. A function of its arguments alone: no variable of this process counts.
+
+    Raises InvalidState with every error of every stack, each with its source line, and the warnings behind them.
+    """
+    settings = settings or LoadSettings()
+    try:
+        layout = lay_out(files, settings.name)
+    except InvalidState as error:
+        raise InvalidState(presented(error.problems, files)) from None
+    findings = Findings(list(_stale_overrides(files, layout)))
+    stacks = _stacks(files, layout, settings, findings)
+    problems = presented(findings.problems, files)
+    if any(map(is_error, problems)):
+        raise InvalidState(problems)
+    return DesiredState(revision, layout.environment, stacks, problems)
+
+
+def _stacks(files: Files, layout: Layout, settings: LoadSettings, findings: Findings) -> tuple[Stack, ...]:
+    readings = [reading for request in _requests(layout, settings) if (reading := read_stack(files, request, findings))]
+    for reading in readings:
+        findings.add(check_services(reading.part))
+    findings.add(check_stacks([reading.part for reading in readings]))
+    return tuple(build_stack(files, reading, settings.policy, findings) for reading in readings)
+
+
+def _requests(layout: Layout, settings: LoadSettings) -> Iterable[StackRequest]:
+    """Yield the stacks with needs first."""
+    for name in in_order({name: entry.needs for name, entry in layout.entries.items()}):
+        entry = layout.entries[name]
+        variables = settings.environment.get(name, {})
+        yield StackRequest(name, entry, (entry, layout.defaults), variables, layout.place(name))
+
+
+def _stale_overrides(files: Files, layout: Layout) -> Iterable[Problem]:
+    for file in files.children(OVERRIDES):
+        stack, _, ending = file.rpartition(".")
+        if ending == "yaml" and stack not in layout.entries:
+            message = f"there is no stack {stack} for this override"
+            yield Problem("R106", message, Mark(f"{OVERRIDES}/{file}"), hint="remove the file, or name it after its stack")
