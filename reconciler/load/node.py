@@ -12,6 +12,9 @@ from typing import Any
 
 from reconciler.errors import Mark
 
+# The tag of a value that `<<` brings in where its mapping says !reset: that only takes back what earlier files say.
+RESET_OVER_MERGE = "!reset <<"
+
 Scalar = None | bool | int | float | str
 Content = Scalar | dict[str, "Node"] | list["Node"]
 
@@ -20,7 +23,7 @@ Content = Scalar | dict[str, "Node"] | list["Node"]
 class Node:
     """A value, where it stands (`mark`), where its key stands (`key`, None in a list or at the top), and its tag.
 
-    `tag` is "!reset", "!override" or "". Never mutate `value` in place once the node is shared: make a new node.
+    `tag` is "!reset", "!override", RESET_OVER_MERGE or "". Never mutate `value` in place once the node is shared: make a new node.
     """
 
     value: Content

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from reconciler.load.node import Node
+from reconciler.load.node import RESET_OVER_MERGE, Node
 from reconciler.load.notes import Notes
 
 Place = tuple[str, ...]
@@ -34,6 +35,10 @@ class _Finder:
         if node.tag == "!reset":
             self._reset(node, place)
             return None
+        if node.tag == RESET_OVER_MERGE:
+            self.notes.trap("R018", "this !reset leaves what << brings in", node, place, "say !override with what is wanted")
+            self.places.add(place)
+            return self.taken(replace(node, tag=""), place)
         if node.tag:
             self.places.add(place)
             return node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yaml import YAMLError
@@ -10,7 +10,7 @@ from yaml import events as yaml_events
 from yaml._yaml import CParser
 
 from reconciler.errors import InvalidState, Mark, Problem
-from reconciler.load.node import Node, Scalar
+from reconciler.load.node import RESET_OVER_MERGE, Node, Scalar
 from reconciler.load.scalars import is_date, resolve, resolve_as
 from reconciler.load.syntax import explain
 from reconciler.load.text import brief, decode
@@ -237,7 +237,9 @@ class _Composer:
                 break
             # A mapping's own keys win over merged ones, and an earlier source wins over a later.
             for name, node in source.value.items():
-                items.setdefault(name, node)
+                own = items.setdefault(name, node)
+                if own.tag == "!reset" and own is not node:
+                    items[name] = replace(node, key=own.key, tag=RESET_OVER_MERGE)
         return items
 
     def _check_collection_tag(self, tag: str, value: dict[str, Node] | list[Node], mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""Ask docker compose itself what each case of own.yaml means, and write the answers to own.json.
+"""Ask docker compose itself what each case of own.yaml and each file of large/ means, and write its answers down.
 
 Usage: make_cases.py DOCKER_COMPOSE [NAME...]    with `ulimit -v` set, since it has no bound on YAML aliases
 """
@@ -23,7 +23,14 @@ def main(compose: str, *names: str) -> None:
     for name, case in yaml.safe_load((HERE / "own.yaml").read_text()).items():
         if not names or name in names:
             known[name] = answer(compose, case)
-    (HERE / "own.json").write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    for path in [] if names else (HERE / "large").glob("*.yaml"):
+        found = answer(compose, {"files": {"compose.yaml": path.read_text()}})
+        path.with_suffix(".json").write_text(_json(found["ok"]))
+    (HERE / "own.json").write_text(_json(known))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def answer(compose: str, case: dict[str, Any]) -> dict[str, Any]:
