@@ -18,6 +18,8 @@ VERBS = {
     "plan": "show what would change, and why",
     "apply": "change it, until it is as Git asks",
     "run": "stay, and keep it as Git asks",
+    "status": "say how it is: as Git wants it, and well?",
+    "demo": "show all of it, live",
     "schema": "print the JSON Schemas of the files people write",
 }
 """Verb -> what it does; the module of the same name holds `configure(parser)` and `run(args) -> int`."""
