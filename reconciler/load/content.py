@@ -18,7 +18,7 @@ from reconciler.errors import InvalidState, Problem
 from reconciler.load.compose import Project
 from reconciler.load.definition import Context, Definition, definition
 from reconciler.model.content import content_digest
-from reconciler.model.desired import ContentFile, ContentVolume
+from reconciler.model.desired import CONTENT_VOLUME, ContentFile, ContentVolume
 from reconciler.ports import FileKind
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -330,7 +330,7 @@ def _volume(work: _Work, target: str, files: Iterable[ContentFile], *, with_imag
     ordered = tuple(sorted(files, key=lambda file: file.target))
     image = str(work.service.values.get("image") or "") if with_image else ""
     lines = [work.project.name, target, image, *(f"{file.target} {_fingerprint(file)}" for file in ordered)]
-    name = f"reconciler-content-{sha256(chr(10).join(lines).encode()).hexdigest()[:32]}"
+    name = f"{CONTENT_VOLUME}{sha256(chr(10).join(lines).encode()).hexdigest()[:32]}"
     return ContentVolume(name, target, ordered, read_only=True, with_image=with_image)
 
 

@@ -18,6 +18,9 @@ from reconciler.model.history import HashKey
 from reconciler.model.observed import Instance, ObservedImage, ObservedNetwork, ObservedState
 from reconciler.model.spec import LIVE, spec_hash
 
+CONTENT_VOLUME = "reconciler-content-"
+"""What the names of content-addressed volumes begin with (load/content.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -73,6 +76,7 @@ def compare(
         fixed += _host_config(service, instance, lambda name: name not in LIVE and name not in _NAMESPACES)
         asks = frozenset((instance.id, file.target) for file in service.files) - observed.contents.keys()
         fixed += _contents(service, instance, observed)
+        fixed += _content_volumes(service, instance)
     # A live field can be set but not unset without a new container: to the engine 0 means "leave as it is".
     unset = tuple(difference for difference in live if _empty(difference.new) and difference.engine != "RestartPolicy")
     settable = tuple(difference for difference in live if difference not in unset)
@@ -132,6 +136,24 @@ def _contents(service: Service, instance: Instance, observed: ObservedState) -> 
         wanted = content_digest(file.content, file.mode, file.uid, file.gid)
         if found != wanted and (instance.id, file.target) in observed.contents:
             yield Difference(f"content of {file.target}", "", "(changed)", "(changed)")
+
+
+def _content_volumes(service: Service, instance: Instance) -> Iterator[Difference]:
+    """Files that come in a volume of their own: the volume's name says what is in it."""
+    have = {str(mount.get("Target")): str(mount.get("Source")) for mount in _mounts(instance) if _holds_content(mount)}
+    want = {volume.target: volume.name for volume in service.content_volumes}
+    for target in sorted(have.keys() | want.keys()):
+        if have.get(target) != want.get(target):
+            yield Difference(f"content of {target}", "", "(changed)", "(changed)")
+
+
+def _mounts(instance: Instance) -> Iterable[Mapping[str, Any]]:
+    mounts: Iterable[Mapping[str, Any]] = instance.detail.get("HostConfig", {}).get("Mounts") or ()
+    return mounts
+
+
+def _holds_content(mount: Mapping[str, Any]) -> bool:
+    return str(mount.get("Source")).startswith(CONTENT_VOLUME)
 
 
 # --- Config: what the image may say too ------------------------------------------------------------------------------
@@ -298,6 +320,11 @@ def _records(value: Any) -> Any:
     return frozenset(_frozen(record) for record in value or ())
 
 
+def _mounted(value: Any) -> Any:
+    """Mounts but for those of content volumes, which are compared by what is in them."""
+    return _records(mount for mount in value or () if not _holds_content(mount))
+
+
 def _ports(value: Any) -> Any:
     return frozenset(
         (port, binding.get("HostIp") or "", str(binding.get("HostPort") or ""))
@@ -326,7 +353,7 @@ def _frozen(value: Any) -> Any:
 
 
 _NORMAL: Mapping[str, Callable[[Any], Any]] = {
-    "CapAdd": _capabilities, "CapDrop": _capabilities, "Binds": _binds, "Mounts": _records, "PortBindings": _ports,
+    "CapAdd": _capabilities, "CapDrop": _capabilities, "Binds": _binds, "Mounts": _mounted, "PortBindings": _ports,
     "RestartPolicy": _restart, "LogConfig": _log, "Ulimits": _records, "Devices": _records, "DeviceRequests": _records,
     "SecurityOpt": _set, "GroupAdd": _set, "ExtraHosts": _set, "Links": _set, "VolumesFrom": _set, "DeviceCgroupRules": _set,
     "Sysctls": _frozen, "Tmpfs": _frozen, "StorageOpt": _frozen, "Annotations": _frozen,

@@ -33,7 +33,7 @@ def difference_reason(difference: Difference, service: Service, instance: Instan
     """Return the reason for one difference."""
     attribute = difference.attribute
     text = attribute.replace(".", " ", 1) if attribute.startswith(("environment.", "labels.")) else attribute
-    mark = service.mark(attribute, attribute.split(".")[0])
+    mark = service.mark(attribute, "volumes" if attribute.startswith("content of ") else attribute.split(".")[0])
     readable = _readable(difference)
     old, new = show(readable.old), show(readable.new)
     if not _may_show(difference, service, instance) or _USER_INFO.search(f"{old} {new}"):
