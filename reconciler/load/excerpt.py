@@ -12,12 +12,14 @@ from reconciler.load.text import LINE_BREAK, printable
 from reconciler.ports import FileKind, Files
 
 _MASK = "***"
-_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
+SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
+"""What a name contains whose value nobody may see."""
 # `KEY: value`, `- KEY=value`, `--key value`, `"key", "value"`, in braces too: all that follows on the line is hidden.
-_SECRET_ENTRY = re.compile(rf"""([\w.\-]*(?i:{_SECRET_NAME.pattern})[\w.\-]*["']?(?:\s*[:=,]\s*|\s+))(\S.*)""")
+_SECRET_ENTRY = re.compile(rf"""([\w.\-]*(?i:{SECRET_NAME.pattern})[\w.\-]*["']?(?:\s*[:=,]\s*|\s+))(\S.*)""")
 # Compose's own list of secrets names files and variables, not what is in them.
 _SECRETS = "secrets"
-_USER_INFO = re.compile(r"(\w://)[^\s/?#]*@")
+USER_INFO = re.compile(r"(\w://)[^\s/?#]*@")
+"""A URL with user info, which may be a password; the group is what may be shown."""
 _KEY_OF_LINE = re.compile(r"[\s\-]*([^\s:][^:]*):(?:\s|$)")
 _WORD = re.compile(r"(?:[^\s,\[\]{}#\"':]|:(?=\S))+|\"[^\"]*\"|'[^']*'")
 _YAML_NAME = re.compile(r"\.ya?ml$", re.IGNORECASE)
@@ -114,14 +116,14 @@ def _with_excerpt(problem: Problem, sources: _Sources) -> Problem:
 def _in_secret(problem: Problem, mark: Mark, sources: _Sources) -> bool:
     """Say whether something around the line makes it a secret's: then only a part of the value would be masked."""
     outer = problem.at.split(".")[:-1]
-    if any(_SECRET_NAME.search(name) for name in outer if name != _SECRETS):
+    if any(SECRET_NAME.search(name) for name in outer if name != _SECRETS):
         return True
     keys = (_KEY_OF_LINE.match(line) for line in sources.above(mark))
-    return any(_SECRET_NAME.search(key.group(1)) for key in keys if key and key.group(1) != _SECRETS)
+    return any(SECRET_NAME.search(key.group(1)) for key in keys if key and key.group(1) != _SECRETS)
 
 
 def _masked(line: str) -> str:
-    line = _USER_INFO.sub(rf"\1{_MASK}@", line)
+    line = USER_INFO.sub(rf"\1{_MASK}@", line)
     return _SECRET_ENTRY.sub(rf"\1{_MASK}", line)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from posixpath import join, normpath
 from typing import Any
@@ -11,6 +10,7 @@ from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.compose import Project
 from reconciler.load.content import Delivery, deliver
 from reconciler.load.definition import Context, Definition, definition
+from reconciler.load.excerpt import SECRET_NAME, USER_INFO
 from reconciler.load.payload import (
     Payload,
     anonymous_volumes,
@@ -385,9 +385,6 @@ def _values(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tupl
                 yield from _values(child, (*path, index))
 
 
-_SECRET_NAME = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
-_USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*@", re.IGNORECASE)
-
 # Free text that people put secrets into, by name or as a whole.
 _KEYED = ("environment", "labels", "annotations", "sysctls", "storage_opt", "logging.options")
 _WHOLE = ("command", "entrypoint", "healthcheck.test", "post_start", "pre_stop", "extra_hosts")
@@ -398,13 +395,13 @@ def _hidden(service: Definition) -> Iterator[str]:
     for attribute in _KEYED:
         for name, value in (_inside(service.values, attribute) or {}).items():
             path = (*attribute.split("."), name)
-            if _SECRET_NAME.search(name) or _is_secret(service, path, value):
+            if SECRET_NAME.search(name) or _is_secret(service, path, value):
                 yield f"{attribute}.{name}"
     for attribute in _WHOLE:
         whole = tuple(attribute.split("."))
         inner = _values(_inside(service.values, attribute))
         texts = [((*whole, *path), value) for path, value in inner if isinstance(value, str)]
-        if any(_SECRET_NAME.search(value) or _is_secret(service, path, value) for path, value in texts):
+        if any(SECRET_NAME.search(value) or _is_secret(service, path, value) for path, value in texts):
             yield attribute
 
 
@@ -417,4 +414,4 @@ def _inside(values: Mapping[str, Any], attribute: str) -> Any:
 
 def _is_secret(service: Definition, path: tuple[str | int, ...], value: Any) -> bool:
     mark = service.mark(*path)
-    return (mark is not None and not mark.literal) or _USER_INFO.search(str(value)) is not None
+    return (mark is not None and not mark.literal) or USER_INFO.search(str(value)) is not None
