@@ -18,6 +18,8 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError, Unreachable
 from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
+from reconciler.model import labels
+from reconciler.model.desired import DesiredState
 from reconciler.model.status import Operation, Report
 from reconciler.ports import Event, Lease
 
@@ -25,9 +27,7 @@ LEASE_SECONDS = 60.0
 FETCH_FIRST, FETCH_MOST = 5.0, 180.0
 STOP_SECONDS = 8.0
 RECONNECT_SECONDS = 2.0
-HISTORY_EVENTS = frozenset(
-    {"exec_create", "exec_start", "exec_die", "top", "attach", "resize", "archive-path", "extract-to-dir"}
-)
+IDLE_EVENTS = frozenset({"exec_create", "exec_start", "exec_die", "top", "attach", "resize", "archive-path", "extract-to-dir"})
 """Events that change nothing a plan looks at."""
 
 
@@ -161,13 +161,25 @@ class Resident:
         while not self.stop.is_set():
             try:
                 for event in self.reconciler.world.runtime.events(self.stop):
-                    if event.action.partition(":")[0] not in HISTORY_EVENTS:
+                    if _concerns(event, self.reconciler.wanted):
                         self.bell.ring(_word(event))
             except ReconcilerError:
                 # Events may have been missed: the next turn looks at everything.
                 self.reconciler.swept = None
                 self.bell.ring("event stream lost")
                 self.stop.wait(RECONNECT_SECONDS)
+
+
+def _concerns(event: Event, wanted: DesiredState | None) -> bool:
+    """Say whether an event may change what a plan would say: a container of ours, or a network or volume Git names."""
+    if wanted is None or event.action.partition(":")[0] in IDLE_EVENTS:
+        return False
+    if event.kind == "container":
+        adopted = {project for stack in wanted.stacks for project in stack.adopt}
+        ours = event.attributes.get(labels.ENVIRONMENT) == wanted.environment.name
+        return ours or event.attributes.get(labels.COMPOSE_PROJECT) in adopted
+    named = {one.name for stack in wanted.stacks for one in (*stack.networks, *stack.volumes)}
+    return event.kind in ("network", "volume") and event.name in named
 
 
 def _word(event: Event) -> str:

@@ -126,6 +126,10 @@ class ContentFile:
     secret: bool = False
 
 
+CONTENT_VOLUME = "reconciler-content-"
+"""What the names of content-addressed volumes begin with; the rest is a hash of what is in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContentVolume:
     """Files delivered through a volume of their own, where they cannot be put into the container itself.

@@ -13,13 +13,10 @@ from typing import Any
 
 from reconciler.model import labels
 from reconciler.model.content import content_digest
-from reconciler.model.desired import Attachment, Service
+from reconciler.model.desired import CONTENT_VOLUME, Attachment, Service
 from reconciler.model.history import HashKey
 from reconciler.model.observed import Instance, ObservedImage, ObservedNetwork, ObservedState
 from reconciler.model.spec import LIVE, spec_hash
-
-CONTENT_VOLUME = "reconciler-content-"
-"""What the names of content-addressed volumes begin with (load/content.py)."""
 
 
 @dataclass(frozen=True, slots=True)
