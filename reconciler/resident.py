@@ -178,7 +178,8 @@ def _concerns(event: Event, wanted: DesiredState | None) -> bool:
         adopted = {project for stack in wanted.stacks for project in stack.adopt}
         ours = event.attributes.get(labels.ENVIRONMENT) == wanted.environment.name
         return ours or event.attributes.get(labels.COMPOSE_PROJECT) in adopted
-    named = {one.name for stack in wanted.stacks for one in (*stack.networks, *stack.volumes)}
+    named = {one.name for stack in wanted.stacks for one in stack.networks}
+    named |= {one.name for stack in wanted.stacks for one in stack.volumes}
     return event.kind in ("network", "volume") and event.name in named
 
 
