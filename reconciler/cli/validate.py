@@ -1,0 +1,48 @@
+"""Is the repository all right? Asks no engine, and no network for a directory: `reconciler validate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from reconciler.cli.place import configure_place, place_of
+from reconciler.cli.problems import FORMATS, counted
+from reconciler.errors import InvalidState
+
+if TYPE_CHECKING:
+    from reconciler.model.desired import DesiredState
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    configure_place(parser, engine=False)
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="how problems are written (default: text)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every error and warning, then one line that sums them up. Returns 1 when there is an error."""
+    try:
+        desired = _loaded(args)
+    except InvalidState as error:
+        sys.stdout.write(FORMATS[args.format](error.problems, counted(error.problems)))
+        return 1
+    summary = f"{_described(desired)}: {counted(desired.warnings)}"
+    sys.stdout.write(FORMATS[args.format](desired.warnings, summary))
+    return 0
+
+
+def _loaded(args: argparse.Namespace) -> DesiredState:
+    place = place_of(args)
+    source = place.source()
+    revision = source.fetch()
+    return place.load()(source.files(revision.id), revision)
+
+
+def _described(desired: DesiredState) -> str:
+    services = sum(len(stack.services) for stack in desired.stacks)
+    return f"{desired.environment.name}, {_many(len(desired.stacks), 'stack')}, {_many(services, 'service')}"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
