@@ -74,7 +74,7 @@ def _operator(path: Path) -> Operator:
         return read_operator(path.read_bytes(), str(path))
     except OSError as error:
         message = f"the operator's file cannot be read: {error.strerror}"
-        raise InvalidState([Problem("R110", message, Mark(str(path)), hint="see --operator")]) from error
+        raise InvalidState([Problem("R114", message, Mark(str(path)), hint="see --operator")]) from error
 
 
 def open_source(settings: Settings) -> Source:

@@ -227,7 +227,7 @@ def _contexts(node: Node, path: Path, notes: Notes) -> Node:
     for index, item in enumerate(node.value):
         name, separator, value = str(item.value).partition("=")
         if not separator:
-            notes.problem("R065", "a build context needs a name: name=value", item, (*path, index))
+            notes.problem("R057", "a build context needs a name: name=value", item, (*path, index))
         found[name] = item.with_value(value)
     return node.with_value(found)
 
@@ -239,7 +239,7 @@ def _ssh_keys(node: Node, path: Path, notes: Notes) -> Node:
     for index, item in enumerate(node.value):
         name, separator, value = str(item.value).partition("=")
         if not separator and name != "default":
-            notes.problem("R065", "an SSH key needs a path: id=path", item, (*path, index))
+            notes.problem("R057", "an SSH key needs a path: id=path", item, (*path, index))
         found[name] = item.with_value(value if separator else None)
     return node.with_value(found)
 

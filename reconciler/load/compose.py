@@ -62,7 +62,7 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
     scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home)
     model = load_documents(selection.files, scope)
     if not model.value and not notes.problems:
-        notes.problem("R038", "the Compose file says nothing", model, (), "give it services")
+        notes.problem("R033", "the Compose file says nothing", model, (), "give it services")
         notes.stop_if_wrong()
     model = normalise(model, name, variables)
     disabled = _disabled(model, selection.profiles)

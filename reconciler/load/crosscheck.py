@@ -57,12 +57,12 @@ def _autoscale(part: Part, path: Path, service: Mapping[str, Any], extensions: E
     at = (*path, "x-autoscale")
     if autoscale["mode"] != "vertical" and "replicas" not in service.get("deploy", {}):
         hint = "write the number to begin with"
-        yield _problem("R155", "x-autoscale needs deploy.replicas declared", part, at, hint)
+        yield _problem("R195", "x-autoscale needs deploy.replicas declared", part, at, hint)
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
     for resource in autoscale.get("vertical", {}):
         if resource not in limits:
             message = f"vertical.{resource} needs deploy.resources.limits.{resource} declared"
-            yield _problem("R155", message, part, (*at, "vertical", resource), "write the limit to begin with")
+            yield _problem("R195", message, part, (*at, "vertical", resource), "write the limit to begin with")
     for metric in ("cpu", "memory"):
         yield from _denominator(part, at, service, autoscale, metric)
 
@@ -77,7 +77,7 @@ def _denominator(
     if autoscale["metrics"].get(metric, {}).get("source") == "engine" and not declared:
         message = f"{metric} is per cent of what is declared, and nothing is"
         hint = f"declare deploy.resources.reservations.{name} or limits.{name}"
-        yield _problem("R155", message, part, (*at, "metrics", metric), hint)
+        yield _problem("R195", message, part, (*at, "metrics", metric), hint)
 
 
 def _rollout(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
@@ -88,12 +88,12 @@ def _rollout(part: Part, path: Path, service: Mapping[str, Any], extensions: Ext
         if mount.get("type") in ("volume", "bind") and not mount.get("read_only"):
             message = f"{rollout['strategy']} lets old and new replicas write to {mount.get('target')} at once"
             hint = "mount it read-only, or say `shared_volumes: true` under x-rollout if they may"
-            yield _problem("R156", message, part, (*path, "volumes", index), hint)
+            yield _problem("R196", message, part, (*path, "volumes", index), hint)
 
 
 def _image(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
     if "x-image" in extensions and "image" not in service:
-        yield _problem("R159", "x-image needs an image to follow", part, (*path, "x-image"))
+        yield _problem("R199", "x-image needs an image to follow", part, (*path, "x-image"))
 
 
 def _uses(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
@@ -101,11 +101,11 @@ def _uses(part: Part, path: Path, service: Mapping[str, Any], extensions: Extens
     network = address.removeprefix("network:")
     if network != address and network not in (service.get("networks") or {}):
         message = f"the service is not on the network {network}"
-        yield _problem("R159", message, part, (*path, "x-discovery", "address"))
+        yield _problem("R199", message, part, (*path, "x-discovery", "address"))
     for name, hook in extensions.get("x-sync", {}).get("hooks", {}).items():
         if hook.get("service", "") and hook["service"] not in part.services:
             at = (*path, "x-sync", "hooks", name, "service")
-            yield _problem("R159", f"there is no service {hook['service']} in this stack", part, at)
+            yield _problem("R199", f"there is no service {hook['service']} in this stack", part, at)
 
 
 def _waves(part: Part) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ def _waves(part: Part) -> Iterator[Problem]:
             if waves.get(other, 0) > waves[name]:
                 message = f"{name} (wave {waves[name]}) waits for {other} (wave {waves[other]}), which starts later"
                 hint = f"put {other} into wave {waves[name]} or lower"
-                yield _problem("R157", message, part, ("services", name, "depends_on", other), hint)
+                yield _problem("R197", message, part, ("services", name, "depends_on", other), hint)
 
 
 def _projects(parts: Sequence[Part]) -> Iterator[Problem]:
@@ -124,7 +124,7 @@ def _projects(parts: Sequence[Part]) -> Iterator[Problem]:
         other = first.setdefault(part.project.name, part)
         if other is not part:
             message = f"stacks {other.stack} and {part.stack} both are the Compose project {part.project.name}"
-            yield Problem("R151", message, part.place, f"stacks.{part.stack}", "give one of them another `project`")
+            yield Problem("R191", message, part.place, f"stacks.{part.stack}", "give one of them another `project`")
 
 
 def _container_names(parts: Sequence[Part]) -> Iterator[Problem]:
@@ -136,7 +136,7 @@ def _container_names(parts: Sequence[Part]) -> Iterator[Problem]:
                 owner, mark = first.setdefault(container_name, (f"{part.stack}/{name}", nearest(part.project.marks, path)))
                 if owner != f"{part.stack}/{name}":
                     message = f"the container name {container_name} is {owner}'s already{_at(mark)}"
-                    yield _problem("R149", message, part, path, "a container name is unique on an engine")
+                    yield _problem("R189", message, part, path, "a container name is unique on an engine")
 
 
 def _fixed_names(part: Part, name: str, service: Mapping[str, Any]) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def _resources(parts: Sequence[Part]) -> Iterator[Problem]:
                 owner, mark = first.setdefault((kind, name), (part.stack, nearest(part.project.marks, path)))
                 if owner != part.stack:
                     message = f"the {kind[:-1]} {name} belongs to stack {owner} already{_at(mark)}"
-                    yield _problem("R152", message, part, path, "say `external: true` in all stacks but one")
+                    yield _problem("R192", message, part, path, "say `external: true` in all stacks but one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _clashes(listener: _Listener, others: Sequence[_Listener], port: str) -> Ite
     if other:
         message = f"host port {port} is {other.owner}'s already{_at(other.mark)}"
         hint = "publish another port, or bind both to different addresses"
-        yield _problem("R146", message, listener.part, listener.path, hint)
+        yield _problem("R186", message, listener.part, listener.path, hint)
 
 
 def _overlap(one: str, other: str) -> bool:

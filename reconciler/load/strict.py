@@ -79,7 +79,7 @@ def _unset(project: Project, strictness: Strictness) -> Iterator[Problem]:
     )
     for unset in dict.fromkeys(project.unset):
         own = "; the reconciler's own environment is never used" if unset.name in _OWN_VARIABLES else ""
-        yield Problem("R140", f"variable {unset.name} is not set{own}", unset.mark, unset.at, declare)
+        yield Problem("R180", f"variable {unset.name} is not set{own}", unset.mark, unset.at, declare)
 
 
 def _unsupported(project: Project, name: str, service: Mapping[str, Any]) -> Iterator[Problem]:
@@ -91,7 +91,7 @@ def _unsupported(project: Project, name: str, service: Mapping[str, Any]) -> Ite
         if attribute == "build":
             continue
         hint = _HINTS.get(str(attribute), "take it out, or set `unsupported: warn` to go on without it")
-        yield problem_at("R141", f"{attribute} is not implemented", project.marks, attribute_path, hint)
+        yield problem_at("R181", f"{attribute} is not implemented", project.marks, attribute_path, hint)
 
 
 def _with_policy(value: object, rule: Rule, path: Path, policy: Policy) -> Iterator[Path]:
@@ -112,9 +112,9 @@ def _unnamed(project: Project) -> Iterator[Problem]:
     for path, value in _leaves(project.document, ()):
         keyed = next((part for part in path if isinstance(part, str) and _CONTROL.search(part)), None)
         if keyed is not None:
-            yield problem_at("R153", "a name holds a control character", project.marks, path)
+            yield problem_at("R193", "a name holds a control character", project.marks, path)
         elif isinstance(value, str) and ("\x00" in value or (path[-1] in _NAME_LIKE and _CONTROL.search(value))):
-            yield problem_at("R153", f"{path[-1]} holds a control character", project.marks, path)
+            yield problem_at("R193", f"{path[-1]} holds a control character", project.marks, path)
 
 
 def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
@@ -135,7 +135,7 @@ def _clear_secret_files(project: Project, strictness: Strictness) -> Iterator[Pr
         if file.startswith(f"{strictness.root}/"):
             message = f"the secret {name} is committed in clear: everyone who can read the repository knows it"
             hint = f"use `environment` and declare it in the operator's file under environment.{strictness.stack}"
-            yield _warning("R154", message, project, ("secrets", name, "file"), hint)
+            yield _warning("R194", message, project, ("secrets", name, "file"), hint)
 
 
 def _valueless(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
@@ -143,7 +143,7 @@ def _valueless(project: Project, path: Path, service: Mapping[str, Any]) -> Iter
     for name, value in (service.get("environment") or {}).items():
         if value is None:
             message = f"{name} has no value anywhere, so the container does not get it"
-            yield _warning("R142", message, project, (*path, "environment", name), "declare it, or take it out")
+            yield _warning("R182", message, project, (*path, "environment", name), "declare it, or take it out")
 
 
 def _clear_variables(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
@@ -151,20 +151,20 @@ def _clear_variables(project: Project, path: Path, service: Mapping[str, Any]) -
         place = (*path, "environment", name)
         mark = project.marks.get(place)
         if value and _CLEAR_SECRET.search(name) and mark and mark.literal:
-            yield _warning("R154", f"{name} looks like a secret committed in clear", project, place, f"write ${{{name}:?}}")
+            yield _warning("R194", f"{name} looks like a secret committed in clear", project, place, f"write ${{{name}:?}}")
 
 
 def _restart(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
     policy = service.get("restart", "no")
     if not _RESTART.fullmatch(policy):
         hint = "no, always, unless-stopped, on-failure or on-failure:N"
-        yield problem_at("R143", "there is no such restart policy", project.marks, (*path, "restart"), hint)
+        yield problem_at("R183", "there is no such restart policy", project.marks, (*path, "restart"), hint)
 
 
 def _stop_signal(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
     name = str(service.get("stop_signal", "SIGTERM"))
     if not _is_signal(name):
-        yield problem_at("R144", "there is no such signal", project.marks, (*path, "stop_signal"), "such as SIGINT or 2")
+        yield problem_at("R184", "there is no such signal", project.marks, (*path, "stop_signal"), "such as SIGINT or 2")
 
 
 def _is_signal(name: str) -> bool:
@@ -183,14 +183,14 @@ def _reserved(project: Project, path: Path, holder: Mapping[str, Any]) -> Iterat
     for label in holder.get("labels") or {}:
         if label.startswith((labels.OURS, labels.COMPOSE)):
             yield problem_at(
-                "R145", f"the label {label} is reserved", project.marks, (*path, label), "it says whose the object is"
+                "R185", f"the label {label} is reserved", project.marks, (*path, label), "it says whose the object is"
             )
 
 
 def _host_network(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
     if service.get("network_mode") == "host" and service.get("ports"):
         hint = "take `ports` out: every port of the container is one of the host already"
-        yield problem_at("R148", "ports mean nothing with network_mode: host", project.marks, (*path, "ports"), hint)
+        yield problem_at("R188", "ports mean nothing with network_mode: host", project.marks, (*path, "ports"), hint)
 
 
 def _port_numbers(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
@@ -224,14 +224,14 @@ def _fixed_ports(project: Project, path: Path, service: Mapping[str, Any]) -> It
         if most > 1 and published not in ("", "0") and "-" not in published:
             message = f"{most} replicas cannot share the host port {published}"
             hint = "publish a range, or nothing, or keep one replica; this version has no gateway to hold the port"
-            yield problem_at("R147", message, project.marks, (*path, "ports", index), hint)
+            yield problem_at("R187", message, project.marks, (*path, "ports", index), hint)
 
 
 def _container_name(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
     most = most_replicas(service)
     if "container_name" in service and most > 1:
         message = f"{most} replicas cannot share one container_name"
-        yield problem_at("R150", message, project.marks, (*path, "container_name"), "take container_name out")
+        yield problem_at("R190", message, project.marks, (*path, "container_name"), "take container_name out")
 
 
 def _warning(code: str, message: str, project: Project, path: Path, hint: str) -> Problem:

@@ -91,8 +91,8 @@ def test_no_variable_of_this_process_counts(monkeypatch: pytest.MonkeyPatch) -> 
     assert os.environ["VERSION"] == "7"
     said = told({"compose.yaml": "name: shop\nservices: {web: {image: 'web:$VERSION', environment: [VERSION]}}"})
     assert said == [
-        "R140 compose.yaml:2:18 | variable VERSION is not set",
-        "R142 compose.yaml:2:55 | VERSION has no value anywhere, so the container does not get it",
+        "R180 compose.yaml:2:18 | variable VERSION is not set",
+        "R182 compose.yaml:2:55 | VERSION has no value anywhere, so the container does not get it",
     ]
 
 
@@ -164,10 +164,10 @@ def test_the_nearest_setting_wins() -> None:
 def test_what_is_not_implemented_is_an_error_unless_the_repository_goes_on_without_it() -> None:
     compose = "services: {web: {image: web:1, isolation: default}}"
     files = {"reconciler.yaml": environment("{shop: {path: shop}}"), "shop/compose.yaml": compose}
-    assert told(files) == ["R141 shop/compose.yaml:1:32 | isolation is not implemented"]
+    assert told(files) == ["R181 shop/compose.yaml:1:32 | isolation is not implemented"]
     lenient = {**files, "reconciler.yaml": environment("{shop: {path: shop, unsupported: warn}}")}
     desired = loaded(lenient)
-    assert [warning.code for warning in desired.warnings] == ["R141"]
+    assert [warning.code for warning in desired.warnings] == ["R181"]
     assert desired.stack("shop").service("web").image == "web:1"
 
 
@@ -206,7 +206,7 @@ def test_every_error_of_every_stack_is_told_at_once_and_warnings_come_last() -> 
     }
     assert [line.partition(" |")[0] for line in told(files)] == [
         "R034 a/compose.yaml:1:18",
-        "R143 b/compose.yaml:2:32",
+        "R183 b/compose.yaml:2:32",
         "R034 c/compose.yaml:1:41",
         "R039 b/compose.yaml:1:1",
     ]
@@ -218,7 +218,7 @@ def test_a_secret_committed_in_clear_is_a_warning() -> None:
         " secrets: [key]}}\nsecrets: {key: {file: key.txt}}"
     )
     said = told({"compose.yaml": compose, "key.txt": "hunter2"})
-    assert [line.partition(" |")[0] for line in said] == ["R154 compose.yaml:2:46", "R154 compose.yaml:3:17"]
+    assert [line.partition(" |")[0] for line in said] == ["R194 compose.yaml:2:46", "R194 compose.yaml:3:17"]
     assert "hunter2" not in "".join(said)
 
 
