@@ -14,9 +14,8 @@ from typing import Any
 from reconciler.model import labels
 from reconciler.model.content import content_digest
 from reconciler.model.desired import CONTENT_VOLUME, Attachment, Service
-from reconciler.model.history import HashKey
 from reconciler.model.observed import Instance, ObservedImage, ObservedNetwork, ObservedState
-from reconciler.model.spec import LIVE, spec_hash
+from reconciler.model.spec import LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,10 @@ class Comparison:
 
 
 def compare(
-    service: Service, instance: Instance, observed: ObservedState, key: HashKey, siblings: Mapping[str, str]
+    service: Service, instance: Instance, observed: ObservedState, spec: str, siblings: Mapping[str, str]
 ) -> Comparison:
-    """Compare a container with its service. `siblings` maps service names to the id of their first container."""
-    proven = instance.labels.get(labels.SPEC) == spec_hash(service, key)
+    """Compare a container with its service, whose spec hash is `spec`. `siblings` maps service names to the id of their first container."""
+    proven = instance.labels.get(labels.SPEC) == spec
     image = observed.images.get(service.image)
     live = tuple(_host_config(service, instance, LIVE.__contains__))
     reattach = tuple(_attachments(service, instance, observed))

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from reconciler.model.desired import DesiredState, FailureAction, Service, Stack, SyncMode
 from reconciler.model.history import History
-from reconciler.model.spec import spec_hash
 from reconciler.plan.view import failure_of
 
 
@@ -55,8 +54,7 @@ def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: H
 
 def _service(service: Service, before: Stack, revision: str, history: History) -> Service:
     """Fall back to the last good version where the newest failed and Git asks for a rollback."""
-    failed = failure_of(service.id, spec_hash(service, history.key), revision, history)
-    if not failed or service.update.failure_action is not FailureAction.ROLLBACK:
+    if not failure_of(service, revision, history) or service.update.failure_action is not FailureAction.ROLLBACK:
         return service
     return next((old for old in before.services if old.name == service.name), service)
 

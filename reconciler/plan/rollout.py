@@ -113,7 +113,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     if stale.instance.name.endswith(instances.TEMPORARY):
         _return_to(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.CREATED:
-        stops = stale if work.view.order is Order.STOP_FIRST and stale.instance.running else None
+        stops = stale if work.view.order[0] is Order.STOP_FIRST and stale.instance.running else None
         _start(work, chain, slot, target_of(current), stops)
     elif is_ready(current.instance, work.view.service, work.world.now) or _tolerated(work, current):
         _finish(work, chain, slot, current, stale)
@@ -250,13 +250,14 @@ def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
     chain = work.chain(group, slot.number, because(old.comparison, work.view.service, old.instance))
     name = slot.name + instances.TEMPORARY
     _make(work, chain, slot, name, old)
-    stops = old if work.view.order is Order.STOP_FIRST and old.instance.running else None
+    stops = old if work.view.order[0] is Order.STOP_FIRST and old.instance.running else None
     _start(work, chain, slot, Target(name), stops)
     work.draft.wait(group, f"finish {slot.name}", f"{name} is ready")
 
 
 def _title(work: Work) -> str:
-    return f"rolling {_replicas(work)}, {work.view.order} ({work.view.why_order})"
+    order, why = work.view.order
+    return f"rolling {_replicas(work)}, {order} ({why})"
 
 
 def _replicas(work: Work) -> str:

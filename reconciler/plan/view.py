@@ -52,10 +52,13 @@ class ServiceView:
     spec: str
     slots: tuple[Slot, ...]
     surplus: tuple[Member, ...]
-    order: Order
-    why_order: str
     heal: Heal
     held: str = ""
+
+    @property
+    def order(self) -> tuple[Order, str]:
+        """Whether old or new goes first, and why; worked out when somebody is to be replaced."""
+        return order_of(self.service, self.stack)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -120,23 +123,23 @@ def _build(
     fleet: Fleet,
     siblings: Mapping[str, str],
 ) -> ServiceView:
-    def judge(instance: Instance) -> Member:
-        return Member(instance, compare(service, instance, observed, history.key, siblings))
-
     spec = spec_hash(service, history.key)
+
+    def judge(instance: Instance) -> Member:
+        return Member(instance, compare(service, instance, observed, spec, siblings))
+
     found = {number: tuple(map(judge, instances)) for number, instances in fleet.slots(service.id).items()}
     wanted = range(1, service.replicas + 1)
     slots = tuple(_slot(service, number, found.get(number, ())) for number in wanted)
     surplus = tuple(member for number in sorted(found) if number not in wanted for member in found[number])
-    order, why = order_of(service, stack)
-    held = failure_of(service.id, spec, revision, history)
-    return ServiceView(stack, service, spec, slots, surplus, order, why, service.heal_own or stack.heal, held)
+    held = failure_of(service, revision, history)
+    return ServiceView(stack, service, spec, slots, surplus, service.heal_own or stack.heal, held)
 
 
-def failure_of(service_id: str, spec: str, revision: str, history: History) -> str:
+def failure_of(service: Service, revision: str, history: History) -> str:
     """Say how this spec failed at this revision, "" when it did not: either changing makes it worth another try."""
-    quarantine = history.quarantine.get(service_id)
-    if quarantine is None or (quarantine.spec, quarantine.revision) != (spec, revision):
+    quarantine = history.quarantine.get(service.id)
+    if quarantine is None or quarantine.revision != revision or quarantine.spec != spec_hash(service, history.key):
         return ""
     return quarantine.message
 
