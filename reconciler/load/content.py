@@ -89,6 +89,12 @@ def deliver(service: Definition, project: Project, context: Context) -> Delivery
 
 
 def _sort_mount(work: _Work, mount: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
+    if mount["type"] in ("npipe", "cluster"):
+        work.problem("R181", f"the mount type {mount['type']} is not implemented", (*at, "type"), "use a bind or a volume")
+        return
+    if _clean(mount["target"]) == "/" or not mount["target"].startswith("/"):
+        work.problem("R169", "a mount needs an absolute target below the root", (*at, "target"))
+        return
     path = work.context.inside(mount.get("source") or "") if mount["type"] == "bind" else None
     if path is None:
         work.mounts.append(mount)
@@ -166,7 +172,9 @@ def _read(work: _Work, path: str, at: tuple[str | int, ...]) -> bytes | None:
 def _sort_object(work: _Work, section: str, entry: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
     thing = definition(work.project, section, entry["source"])
     target = _target(section, entry)
-    if refused := _not_local(thing):
+    if target == "/":
+        work.problem("R169", f"the root cannot be the target of a {section[:-1]}", at)
+    elif refused := _not_local(thing):
         work.problem("R166", f"{section[:-1]} {thing.name}: {refused}", at, "use file, environment or content")
     elif (path := thing.values.get("file")) and _stands_on_host(work, path):
         _mount_from_host(work, entry, path, target, at)

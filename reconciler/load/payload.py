@@ -148,6 +148,12 @@ def _capabilities(names: Iterable[str]) -> list[str]:
     return sorted({"ALL" if name == "CAP_ALL" else name for name in kernel})
 
 
+def named_option(option: str) -> tuple[str, str]:
+    """Return name and value of a security option, written `name=value` or `name:value`."""
+    name, _, value = option.partition("=" if "=" in option else ":")
+    return name, value
+
+
 def _logging(logging: Mapping[str, Any] | None) -> Payload:
     options = {name: str(value) for name, value in ((logging or {}).get("options") or {}).items()}
     return _set({"Type": (logging or {}).get("driver"), "Config": options})
@@ -224,21 +230,30 @@ def _whole(number: str | int | None) -> int:
     return int(number or 0)
 
 
-_BLOCK_DEVICES = {
-    "weight_device": ("BlkioWeightDevice", "weight"),
-    "device_read_bps": ("BlkioDeviceReadBps", "rate"),
-    "device_read_iops": ("BlkioDeviceReadIOps", "rate"),
-    "device_write_bps": ("BlkioDeviceWriteBps", "rate"),
-    "device_write_iops": ("BlkioDeviceWriteIOps", "rate"),
+BLOCK_MEASURES = {
+    "weight_device": "weight",
+    "device_read_bps": "rate",
+    "device_read_iops": "rate",
+    "device_write_bps": "rate",
+    "device_write_iops": "rate",
+}
+"""What each list of `blkio_config` says of a device."""
+_BLOCK_FIELDS = {
+    "weight_device": "BlkioWeightDevice",
+    "device_read_bps": "BlkioDeviceReadBps",
+    "device_read_iops": "BlkioDeviceReadIOps",
+    "device_write_bps": "BlkioDeviceWriteBps",
+    "device_write_iops": "BlkioDeviceWriteIOps",
 }
 
 
 def _block_devices(blkio: Mapping[str, Any]) -> Payload:
     fields: Payload = {}
-    for attribute, (field, measure) in _BLOCK_DEVICES.items():
+    for attribute, measure in BLOCK_MEASURES.items():
         # The canonical document writes these keys with capitals, as docker compose does.
         entries = ({name.lower(): value for name, value in entry.items()} for entry in blkio.get(attribute) or ())
-        fields[field] = [{"Path": entry["path"], measure.capitalize(): _whole(entry[measure])} for entry in entries]
+        limits = [{"Path": entry["path"], measure.capitalize(): _whole(entry[measure])} for entry in entries]
+        fields[_BLOCK_FIELDS[attribute]] = limits
     return fields
 
 

@@ -12,6 +12,7 @@ from posixpath import normpath
 from typing import Any
 
 from reconciler.errors import Mark, Problem, Severity
+from reconciler.load.payload import named_option
 from reconciler.model.desired import Hook, Network, Service, Stack, Volume
 from reconciler.model.policy import Policy, Preset
 
@@ -253,7 +254,7 @@ def _capabilities(host: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _confinement(host: Mapping[str, Any]) -> Iterator[Finding]:
     for option in host.get("SecurityOpt") or ():
-        name, _, value = str(option).replace(":", "=", 1).partition("=") if "=" not in option else str(option).partition("=")
+        name, value = named_option(str(option))
         if value == "unconfined" or (name == "label" and value == "disable"):
             yield Finding("R095", "unconfined", f"the security option {name}={value}", ("security_opt",))
     if any(host.get(paths) == [] for paths in ("MaskedPaths", "ReadonlyPaths")):

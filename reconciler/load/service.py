@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from posixpath import join, normpath
 from typing import Any
@@ -12,6 +13,7 @@ from reconciler.load.content import Delivery, deliver
 from reconciler.load.definition import Context, Definition, definition
 from reconciler.load.excerpt import SECRET_NAME, USER_INFO
 from reconciler.load.payload import (
+    BLOCK_MEASURES,
     Payload,
     anonymous_volumes,
     container_payload,
@@ -20,6 +22,7 @@ from reconciler.load.payload import (
     is_cdi_name,
     mac_address,
     mount_fields,
+    named_option,
     networks_by_priority,
 )
 from reconciler.load.values import parse_duration
@@ -37,6 +40,7 @@ from reconciler.model.desired import (
     Service,
     UpdateConfig,
 )
+from reconciler.ports import FileKind
 
 _NANOSECONDS = 1_000_000_000
 
@@ -106,11 +110,46 @@ def _mistakes(service: Definition) -> Iterator[Problem]:
     if check.get("start_interval") and not check.get("start_period"):
         message = "healthcheck.start_interval needs healthcheck.start_period"
         yield service.problem("R162", message, "healthcheck", "start_interval")
-    restart = (values.get("deploy") or {}).get("restart_policy") or {}
+    yield from _deploy_mistakes(service)
+    yield from _hook_mistakes(service)
+    yield from _block_device_mistakes(service)
+
+
+def _deploy_mistakes(service: Definition) -> Iterator[Problem]:
+    """Compose never reads these: they are Swarm's, which would refuse them too."""
+    deploy = service.values.get("deploy") or {}
+    if (deploy.get("mode") or "replicated") not in _MODES:
+        yield service.problem("R175", "there is no such mode", "deploy", "mode", hint=f"known are {', '.join(_MODES)}")
+    action = (deploy.get("update_config") or {}).get("failure_action") or FailureAction.ROLLBACK
+    if action not in list(FailureAction):
+        hint = f"known are {', '.join(FailureAction)}"
+        yield service.problem("R175", "there is no such failure_action", "deploy", "update_config", "failure_action", hint=hint)
+    restart, inside = deploy.get("restart_policy") or {}, ("deploy", "restart_policy")
+    if (restart.get("condition") or "any") not in ("none", "on-failure", "any", "no", "always", "unless-stopped"):
+        hint = "known are none, on-failure and any"
+        yield service.problem("R175", "there is no such condition", *inside, "condition", hint=hint)
     if restart.get("max_attempts") and restart.get("condition") != "on-failure":
         hint = "write condition: on-failure, or leave max_attempts out"
         message = "an engine without Swarm counts attempts only with condition on-failure"
-        yield service.problem("R163", message, "deploy", "restart_policy", "max_attempts", hint=hint)
+        yield service.problem("R163", message, *inside, "max_attempts", hint=hint)
+
+
+_MODES = ("replicated", "global", "replicated-job", "global-job")
+
+
+def _hook_mistakes(service: Definition) -> Iterator[Problem]:
+    for attribute in ("post_start", "pre_stop"):
+        for index, hook in enumerate(service.values.get(attribute) or ()):
+            if not hook.get("command"):
+                yield service.problem("R174", "a hook needs a command", attribute, index)
+
+
+def _block_device_mistakes(service: Definition) -> Iterator[Problem]:
+    for attribute, measure in BLOCK_MEASURES.items():
+        for index, entry in enumerate((service.values.get("blkio_config") or {}).get(attribute) or ()):
+            missing = {"path", measure} - {name.lower() for name in entry}
+            for name in sorted(missing):
+                yield service.problem("R176", f"an entry of {attribute} needs a {name}", "blkio_config", attribute, index)
 
 
 _PULL_POLICIES = {
@@ -129,24 +168,25 @@ def _security_options(service: Definition, context: Context) -> tuple[Payload, t
     problems: list[Problem] = []
     fields: Payload = {}
     for index, option in enumerate(service.values.get("security_opt") or ()):
-        name, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
-        if option == "systempaths=unconfined":
-            fields = {"MaskedPaths": [], "ReadonlyPaths": []}
-        elif name == "seccomp" and value not in ("unconfined", "builtin"):
-            profile = _seccomp_profile(service, context, value, index)
-            problems += [profile] if isinstance(profile, Problem) else []
-            options += [f"seccomp={profile}"] if isinstance(profile, str) else []
-        else:
-            options.append(option)
+        match named_option(option):
+            case ("systempaths", "unconfined"):
+                fields = {"MaskedPaths": [], "ReadonlyPaths": []}
+            case ("seccomp", path) if path not in ("", "unconfined", "builtin"):
+                profile = _seccomp_profile(service, context, path, index)
+                problems += [profile] if isinstance(profile, Problem) else []
+                options += [f"seccomp={profile}"] if isinstance(profile, str) else []
+            case (name, "") if name != "no-new-privileges":
+                hint = "write name=value, such as no-new-privileges:true"
+                problems.append(service.problem("R177", "this is no security option", "security_opt", index, hint=hint))
+            case _:
+                options.append(option)
     return {**fields, **({"SecurityOpt": options} if options else {})}, tuple(problems)
 
 
 def _seccomp_profile(service: Definition, context: Context, written: str, index: int) -> str | Problem:
     """Return the profile as one line of JSON. Its path is relative to the stack's directory."""
-    import json
-
     path = context.inside(normpath(join(context.root, context.directory, written)))
-    if path is None or context.files.kind(path) is None:
+    if path is None or context.files.kind(path) is not FileKind.FILE:
         hint = "profiles are read from the repository; an installed one cannot be named"
         return service.problem("R167", f"the seccomp profile {written} is not in the commit", "security_opt", index, hint=hint)
     try:

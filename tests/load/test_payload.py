@@ -119,6 +119,44 @@ def test_a_service_becomes(case: dict[str, Any], tmp_path: Path) -> None:
             ],
         ),
         (
+            "image: x\nsecurity_opt: [seccomp, 'seccomp:', other, no-new-privileges, 'no-new-privileges:true']",
+            [
+                "R177 4:20 services.web.security_opt.0 | this is no security option",
+                "R177 4:29 services.web.security_opt.1 | this is no security option",
+                "R177 4:41 services.web.security_opt.2 | this is no security option",
+            ],
+        ),
+        (
+            "image: x\ndeploy: {mode: all, update_config: {failure_action: cry}, restart_policy: {condition: never}}",
+            [
+                "R175 4:14 services.web.deploy.mode | there is no such mode",
+                "R175 4:41 services.web.deploy.update_config.failure_action | there is no such failure_action",
+                "R175 4:80 services.web.deploy.restart_policy.condition | there is no such condition",
+            ],
+        ),
+        (
+            "image: x\npost_start: [{command: null}]\npre_stop: [{command: x}, {command: []}]",
+            [
+                "R174 4:18 services.web.post_start.0 | a hook needs a command",
+                "R174 5:30 services.web.pre_stop.1 | a hook needs a command",
+            ],
+        ),
+        (
+            "image: x\nblkio_config: {weight_device: [{path: /dev/x}], device_read_bps: [{rate: 5}]}",
+            [
+                "R176 4:36 services.web.blkio_config.weight_device.0 | an entry of weight_device needs a weight",
+                "R176 4:71 services.web.blkio_config.device_read_bps.0 | an entry of device_read_bps needs a path",
+            ],
+        ),
+        (
+            "image: x\nvolumes: ['./f:rel', '/opt:/', {type: npipe, source: a, target: /x}]",
+            [
+                "R169 4:15 services.web.volumes.0.target | a mount needs an absolute target below the root",
+                "R169 4:26 services.web.volumes.1.target | a mount needs an absolute target below the root",
+                "R181 4:37 services.web.volumes.2.type | the mount type npipe is not implemented",
+            ],
+        ),
+        (
             "image: x\nuse_api_socket: true",
             ["R096 4:5 services.web.use_api_socket | use_api_socket hands the engine over without saying so"],
         ),
