@@ -23,6 +23,7 @@ from reconciler.loop import Reconciler, next_wake
 from reconciler.loop import World as Ports
 from reconciler.model.desired import DesiredState
 from reconciler.model.observed import Phase
+from reconciler.model.plan import Plan
 from reconciler.model.source import Revision
 from reconciler.model.status import Report
 from reconciler.observe import observe
@@ -48,8 +49,11 @@ class Stage:
         self.world = World(self.clock)
         self.repository = Repository(self.clock)
         self.store = MemoryStore()
+        self.state_lasts = True
+        """Whether the state directory outlives the reconciler's process when that is killed."""
         self.reconciler = self._started()
         self.last: Report | None = None
+        self._plan_before: Plan | None = None
         self._audited = 0
 
     def say(self, step: Step) -> Iterator[str]:
@@ -225,9 +229,12 @@ class Stage:
     def _turn(self) -> Report | str:
         """Take a turn; return its report, or what to say of a reconciler that did not survive it."""
         try:
+            self._plan_before = self.last.plan if self.last else None
             self.reconciler.refresh()
             self.last = self.reconciler.turn()
         except Killed as killed:
+            if not self.state_lasts:
+                self.store.lose()
             self.reconciler, self.last = self._started(), None
             return f"the reconciler was {killed}"
         return self.last
@@ -254,18 +261,19 @@ class Stage:
 
     def _until_something(self) -> float | None:
         """Return in how many seconds the loop wakes for something to do; None when nothing is left."""
-        report = self.last
+        report, due = self.last, self.clock.next_due()
         if report is None:
             return SUPERVISOR_SECONDS
         if report.plan is None:
             return INTERVAL_SECONDS
         if report.outcomes:
             return 0.0
-        if report.plan.waiting or report.error:
-            due = self.clock.next_due()
+        plan = report.plan
+        unfinished = plan.waiting or report.error or not plan.complete or (plan.blocked and not _same(plan, self._plan_before))
+        if unfinished:
             wake = next_wake(report, INTERVAL_SECONDS, self.clock.now())
             return wake if due is None else min(due, wake)
-        return self.clock.next_due()
+        return due
 
     def _violations(self) -> Iterator[str]:
         found = self.world.audit()
@@ -295,6 +303,10 @@ _HANDS: Mapping[str, Callable[..., object]] = {
 """What people and neighbours do to the engine without asking anybody."""
 
 _NAMED = re.compile(r"[a-z_]+=")
+
+
+def _same(plan: Plan, before: Plan | None) -> bool:
+    return before is not None and render.text(plan) == render.text(before)
 
 
 def _loaded(files: Files, revision: Revision) -> DesiredState:

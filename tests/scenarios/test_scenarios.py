@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
 import pytest
-
-pytest.register_assert_rewrite("stage")
-
-from stage import Stage  # noqa: E402 -- the line above must come first
-from transcript import parse, render, replay  # noqa: E402
+from stage import Stage
+from transcript import parse, render, replay
 
 HERE = Path(__file__).parent
 TRANSCRIPTS = sorted(HERE.glob("*.txt"))
@@ -18,10 +16,11 @@ TRANSCRIPTS = sorted(HERE.glob("*.txt"))
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=[path.stem for path in TRANSCRIPTS])
 def test_the_loop_does_what_the_transcript_says(path: Path) -> None:
-    recorded = path.read_text()
-    stage = Stage()
+    recorded, stage = path.read_text(), Stage()
     played = render(replay(parse(recorded), stage.say))
-    if "ACCEPT" in os.environ:
+    if os.environ.get("ACCEPT"):
         path.write_text(played)
-    assert played == recorded or "ACCEPT" in os.environ
+        recorded = played
+    changed = difflib.unified_diff(recorded.splitlines(), played.splitlines(), "recorded", "played", lineterm="")
+    assert played == recorded, "\n" + "\n".join(changed)
     assert stage.world.audit() == ()
