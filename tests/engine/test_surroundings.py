@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
+import pytest
 from surroundings import Remote, git
 
 from reconciler.model import labels
@@ -44,3 +45,9 @@ def _things(engine: docker.APIClient, environment: str) -> tuple[int, int, int]:
     label = {"label": f"{labels.ENVIRONMENT}={environment}"}
     containers, networks = engine.containers(all=True, filters=label), engine.networks(filters=label)
     return len(containers), len(networks), len(engine.volumes(filters=label)["Volumes"] or ())
+
+
+def test_tests_on_an_engine_stay_on_one_worker(request: pytest.FixtureRequest, engine: docker.APIClient) -> None:
+    # Versions of pytest and pytest-xdist that do not fit drop the group in silence.
+    grouped = getattr(request.config.option, "loadgroup", False)
+    assert not grouped or request.node.nodeid.endswith("@engine")
