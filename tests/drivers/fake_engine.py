@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socketserver
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,42 @@ def breaks_off(body: bytes) -> Route:
 def fake_engine(socket: Path, **routes: Route) -> Iterator[list[str]]:
     """Answer at the socket; routes are named by the last word of the path. Yields the questions asked so far."""
     asked: list[str] = []
+    with socketserver.ThreadingUnixStreamServer(str(socket), _handler(asked, routes)) as server, _serving(server):
+        yield asked
+
+
+@contextmanager
+def fake_remote_engine(tls: ssl.SSLContext, **routes: Route) -> Iterator[tuple[int, list[str]]]:
+    """Answer at a port of this machine, over TLS. Yields the port and the questions asked so far."""
+    asked: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(asked, routes)) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        with _serving(server):
+            yield server.server_address[1], asked
+
+
+@contextmanager
+def _serving(server: socketserver.ThreadingMixIn) -> Iterator[None]:
+    assert isinstance(server, socketserver.BaseServer)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def _handler(asked: list[str], routes: Mapping[str, Route]) -> type[BaseHTTPRequestHandler]:
     known = {"version": says(VERSION), "_ping": says("OK"), "info": says({}), **routes}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
-            asked.append(f"{self.command} {self.path}")
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
+            asked.append(f"{self.command} {self.path} {body}".rstrip())
             word = self.path.partition("?")[0].rpartition("/")[2]
             known.get(word, says({"message": "page not found"}, 404))(self)
 
@@ -84,12 +113,4 @@ def fake_engine(socket: Path, **routes: Route) -> Iterator[list[str]]:
         def log_message(self, format: str, *args: Any) -> None:
             """Tests say what matters."""
 
-    with socketserver.ThreadingUnixStreamServer(str(socket), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield asked
-        finally:
-            server.shutdown()
-            thread.join()
+    return Handler

@@ -6,18 +6,22 @@ import hashlib
 import importlib.util
 import json
 import os
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from fake_engine import Route, breaks_off, fake_engine, hangs, raw, says
+from fake_engine import Route, breaks_off, fake_engine, fake_remote_engine, hangs, raw, says
 
 from reconciler.drivers.docker import connect
 from reconciler.drivers.docker.inside import containers_named
 from reconciler.errors import Refused, Unreachable, UsageError
-from reconciler.model.plan import PullImage, RemoveVolume, StartInstance, Target
+from reconciler.model.desired import Attachment
+from reconciler.model.plan import CreateInstance, PullImage, RemoveVolume, StartInstance, Target
 
 NOBODY = 65534
 
@@ -85,6 +89,40 @@ def test_certificates_in_the_environment_do_not_concern_a_socket(place: Path, mo
     assert asked
 
 
+def _certificates(directory: Path) -> ssl.SSLContext:
+    """Write what DOCKER_CERT_PATH holds, one certificate being authority, server and client at once."""
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = ["openssl", "req", "-x509", *kind, *subject, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    (directory / "ca.pem").write_bytes(certificate.read_bytes())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_a_remote_engine_is_reached_with_certificates_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_remote_engine(_certificates(tmp_path)) as (port, asked):
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        assert connect().engine().version == "24.0.7"
+    assert asked == ["GET /version", "GET /v1.43/info"]
+
+
+def test_a_remote_engine_with_a_strange_certificate_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    _certificates(tmp_path / "other")
+    with fake_remote_engine(_certificates(tmp_path)) as (port, asked):
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path / "other"))
+        with pytest.raises(Unreachable, match=r"(?i)certificate"):
+            connect(f"tcp://127.0.0.1:{port}")
+    assert asked == []
+
+
 # Missed
 
 
@@ -144,16 +182,16 @@ def _as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_forbidden_socket_names_user_group_and_mode(place: Path) -> None:
-    with fake_engine(place):
+def test_a_forbidden_socket_names_user_group_and_mode() -> None:
+    with TemporaryDirectory() as directory, fake_engine(place := Path(directory) / "engine.sock"):
+        Path(directory).chmod(0o711)
         place.chmod(0)
-        for directory in [*place.parents][:3]:
-            directory.chmod(directory.stat().st_mode | 0o011)
+        group = place.stat().st_gid
         with _as_nobody(), pytest.raises(Unreachable, match=f"may not open the engine socket {place}") as refusal:
             connect(f"unix://{place}")
     assert "uid" in str(refusal.value)
     assert "mode 0000" in str(refusal.value)
-    assert f"--group-add {place.stat().st_gid}" in refusal.value.hint
+    assert f"--group-add {group}" in refusal.value.hint
 
 
 @pytest.mark.parametrize(
@@ -238,6 +276,24 @@ def test_a_pull_that_ends_in_an_error_is_told_without_credentials(place: Path) -
     assert "geheim" not in str(refusal.value)
 
 
+# Newer engines
+
+
+def test_a_newer_engine_attaches_every_network_as_it_creates_the_container(place: Path) -> None:
+    version = {"Version": "25.0", "ApiVersion": "1.44", "MinAPIVersion": "1.24"}
+    places = (Attachment("front", "front", (), {"Aliases": ["web"]}), Attachment("back", "back", (), {"GwPriority": 1}))
+    with fake_engine(place, version=says(version), create=says({"Id": "abc"}, 201)) as asked:
+        connect(f"unix://{place}").do(CreateInstance("web-1", "shop/web", 1, "web:1", {"Cmd": ["x"]}, places))
+    path, _, body = asked[-1].removeprefix("POST ").partition(" ")
+    assert (path, len(asked)) == ("/v1.44/containers/create?name=web-1", 2)
+    assert json.loads(body) == {
+        "Cmd": ["x"],
+        "Image": "web:1",
+        "HostConfig": {"NetworkMode": "front"},
+        "NetworkingConfig": {"EndpointsConfig": {"front": {"Aliases": ["web"]}, "back": {"GwPriority": 1}}},
+    }
+
+
 # Said no
 
 
@@ -272,8 +328,6 @@ def test_a_test_runs_in_no_container_of_a_fake_engine(place: Path) -> None:
 
 
 def test_errors_of_the_engine_are_ours(place: Path) -> None:
-    with (
-        fake_engine(place, json=says({"message": "kaputt"}, 500)),
-        pytest.raises(Refused, match="observe: kaputt"),
-    ):
+    lists = {"networks": says([]), "volumes": says({}), "json": says({"message": "kaputt"}, 500)}
+    with fake_engine(place, **lists), pytest.raises(Refused, match="observe: kaputt"):
         connect(f"unix://{place}").observe("production")

@@ -40,6 +40,7 @@ from reconciler.model.plan import (
         (409, 'Conflict. The container name "/web-1" is already in use by container "abc".', Conflict, ""),
         (409, "removal of container abc is already in progress", Conflict, ""),
         (409, "remove x: volume is in use - [abc]", Refused, "mount"),
+        (409, "create x: conflict: volume name must be unique", Refused, "made otherwise"),
         (409, "network with name x already exists", Conflict, ""),
         (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", Refused, "host port"),
         (500, "mkdir /var/lib/docker/x: no space left on device", Refused, "free space"),

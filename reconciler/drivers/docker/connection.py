@@ -24,6 +24,7 @@ from docker.errors import DockerException
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from docker.utils import kwargs_from_env
 from docker.utils.config import load_general_config
+from requests.adapters import HTTPAdapter
 
 from reconciler.drivers.docker.errors import Rejected, one_line
 from reconciler.errors import ReconcilerError, Refused, Unreachable, UsageError
@@ -225,12 +226,16 @@ def _session(address: str, tls: Any, timeout_seconds: float) -> docker.APIClient
         if type(error).__module__.startswith("paramiko"):
             raise unreachable(address, error) from error
         raise
+    # A CA bundle in the environment would take the place of the one that DOCKER_CERT_PATH names; and to look up
+    # proxies and .netrc would cost as much as the call.
+    session.trust_env = False
     # Archives would come compressed, and a stream is read as it is.
     session.headers["Accept-Encoding"] = "identity"
     if address.startswith("unix://"):
         session.mount("http+docker://", _OneSocket(f"http+{address}", timeout_seconds))
-        # Proxies and .netrc are for other machines; to look them up would cost as much as the call.
-        session.trust_env = False
+    elif not address.startswith("ssh://"):
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
     return session
 
 

@@ -94,6 +94,7 @@ RULES = (
     _rule((403, 409, 500), r"has active endpoints", Refused, "containers are attached: see `docker network inspect`"),
     _rule((403, 409, 500), r"already exists in network|is not connected to|not connected to network", Conflict),
     _rule((409,), r"volume is in use", Refused, "containers mount this volume: remove them first"),
+    _rule((409,), r"volume (name must be unique|already exists)", Refused, "a volume of this name is there, made otherwise"),
     _rule((500,), r"read-only", Refused, "deliver the file through a volume"),
     _rule(
         (500,),

@@ -18,6 +18,7 @@ from reconciler.model.plan import (
     FillVolume,
     PullImage,
     RemoveImage,
+    RemoveInstance,
     RemoveNetwork,
     RemoveVolume,
     RenameInstance,
@@ -81,10 +82,15 @@ class Ownership:
             raise Refused(f"{kind} {handle} is not ours: {whose}", hint="nothing was changed; remove or rename it by hand")
 
     def made(self, change: Change) -> None:
-        """Remember a name that is ours from now on."""
+        """Remember a name that is ours from now on, and forget one that anybody may take."""
         match change:
-            case CreateInstance(name) | RenameInstance(_, name):
+            case CreateInstance(name):
                 self._known.add((CONTAINER, name))
+            case RenameInstance(target, name):
+                self._known.add((CONTAINER, name))
+                self._known.discard((CONTAINER, target.name))
+            case RemoveInstance(target):
+                self._known.discard((CONTAINER, target.name))
             case CreateVolume(name):
                 self._known.add((VOLUME, name))
             case _:

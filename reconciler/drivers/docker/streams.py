@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
+from docker.errors import DockerException
 from docker.types import CancellableStream
 
 from reconciler.drivers.docker.connection import BROKEN, NO_DEADLINE, Connection, path_of, unreachable
@@ -29,6 +30,9 @@ ACTIONS = (
     *("pull", "tag", "untag", "delete"),
 )
 """Everything after which the next look may differ. `exec_*` is left out: each healthcheck would make three of them."""
+
+PIECE_BYTES = 1 << 16
+"""How much of a stream is held at most before it is looked at. What comes in chunks is seen as it comes."""
 
 STDERR = 2
 HEADER = struct.Struct(">BxxxL")
@@ -65,7 +69,7 @@ def frames(answer: requests.Response) -> Iterator[tuple[str, bytes]]:
     A frame is eight bytes (stream, three zeros, length as a big-endian number) and then its content.
     """
     buffer = bytearray()
-    for chunk in answer.iter_content(chunk_size=None):
+    for chunk in answer.iter_content(PIECE_BYTES):
         buffer += chunk
         while len(buffer) >= HEADER.size:
             stream, length = HEADER.unpack_from(buffer)
@@ -97,8 +101,7 @@ def _ended_by(stop: threading.Event, answer: requests.Response) -> Iterator[None
     def watch() -> None:
         while not done.is_set():
             if stop.wait(0.5):
-                with suppress(*BROKEN, AttributeError):
-                    CancellableStream(iter(()), answer).close()
+                _shut(answer)
                 return
 
     watcher = threading.Thread(target=watch, name="docker-events-stop", daemon=True)
@@ -107,6 +110,17 @@ def _ended_by(stop: threading.Event, answer: requests.Response) -> Iterator[None
         yield
     finally:
         done.set()
+
+
+def _shut(answer: requests.Response) -> None:
+    # The reader may have ended by itself in this very moment, and then there is nothing left to shut.
+    with suppress(*BROKEN, AttributeError):
+        try:
+            CancellableStream(iter(()), answer).close()
+        except DockerException:
+            # Over ssh there is a channel in the socket's place.
+            reply: Any = answer.raw._fp
+            reply.fp.channel.close()
 
 
 def _event(document: Mapping[str, Any]) -> Event:
@@ -121,7 +135,7 @@ def _event(document: Mapping[str, Any]) -> Event:
 
 def _raw(answer: requests.Response) -> Iterator[tuple[str, bytes]]:
     """A terminal has one stream, sent as it is."""
-    for chunk in answer.iter_content(chunk_size=None):
+    for chunk in answer.iter_content(PIECE_BYTES):
         yield "stdout", chunk
 
 
