@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+
+from reconciler.drivers.directory import DirectoryFiles
+from reconciler.errors import Problem
+from reconciler.load.loading import load
+from reconciler.model.source import Revision
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / "example-repo"
@@ -47,3 +53,18 @@ def test_the_changes_of_the_demo_apply_one_after_the_other(tmp_path: Path) -> No
         subprocess.run(("git", "apply", str(change)), cwd=clone, check=True, timeout=10)
     assert "SHOP_VERSION=1.5.0" in (clone / "stacks/shop/.env").read_text()
     assert "worker" not in yaml.safe_load((clone / "stacks/shop/compose.yaml").read_text())["services"]
+
+
+def test_it_is_valid_without_a_warning_and_stays_so_through_the_demo(tmp_path: Path) -> None:
+    repository = tmp_path / "shop"
+    shutil.copytree(EXAMPLE, repository)
+    assert _warnings(repository) == ()
+    subprocess.run(("git", "init", "--quiet"), cwd=repository, check=True, timeout=10)
+    for change in sorted((DEMO / "changes").glob("*.patch")):
+        subprocess.run(("git", "apply", str(change)), cwd=repository, check=True, timeout=10)
+        assert (change.name, _warnings(repository)) == (change.name, ())
+
+
+def _warnings(repository: Path) -> tuple[Problem, ...]:
+    revision = Revision("0" * 40, "main", datetime(2026, 1, 5, tzinfo=UTC), "Shop", "The shop")
+    return load(DirectoryFiles(repository), revision).warnings
