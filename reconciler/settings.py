@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconciler.errors import UsageError
 from reconciler.model.policy import Policy
 
 GATEWAY_IMAGE = "haproxy:3.2"
@@ -20,6 +21,7 @@ class GitAccess:
     username                    sent with the token; "" sends it as a bearer token
     ssh_key, known_hosts        files for ssh
     ca_bundle                   certificates to trust instead of the system's
+    allow_file, allow_http      whether addresses of these schemes may be used at all
     """
 
     token_file: Path | None = None
@@ -28,6 +30,8 @@ class GitAccess:
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     ca_bundle: Path | None = None
+    allow_file: bool = False
+    allow_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,11 @@ VARIABLES: Mapping[str, str] = {
     "ssh_key": "RECONCILER_SSH_KEY",
     "known_hosts": "RECONCILER_KNOWN_HOSTS",
     "ca_bundle": "RECONCILER_CA_BUNDLE",
+    "allow_file": "RECONCILER_GIT_ALLOW_FILE",
+    "allow_http": "RECONCILER_GIT_ALLOW_HTTP",
 }
+
+_SWITCHES: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def said(arguments: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +109,7 @@ def said(arguments: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
 
 
 def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settings:
-    """Join what was said with the operator's file and the defaults."""
+    """Join what was said with the operator's file and the defaults. Raises UsageError for an unclear switch."""
     operator = operator or Operator()
     git = replace(
         operator.git,
@@ -110,6 +118,8 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
         ssh_key=_path(said, "ssh_key", operator.git.ssh_key),
         known_hosts=_path(said, "known_hosts", operator.git.known_hosts),
         ca_bundle=_path(said, "ca_bundle", operator.git.ca_bundle),
+        allow_file=_switch(said, "allow_file"),
+        allow_http=_switch(said, "allow_http"),
     )
     return Settings(
         source=said.get("source", ""),
@@ -123,3 +133,10 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
 
 def _path(said: Mapping[str, str], setting: str, behind: Path | None) -> Path | None:
     return Path(said[setting]) if setting in said else behind
+
+
+def _switch(said: Mapping[str, str], setting: str) -> bool:
+    word = said.get(setting, "no").lower()
+    if word not in _SWITCHES:
+        raise UsageError(f"{VARIABLES[setting]} is {word!r}", hint=f"write one of {', '.join(_SWITCHES)}")
+    return _SWITCHES[word]

@@ -100,9 +100,17 @@ def _git_source(address: str, settings: Settings, local: bool) -> Source:
     credentials = Credentials(
         access.token_file, access.token_variable, access.username, access.ssh_key, access.known_hosts, access.ca_bundle
     )
-    url = parse_url(address, allow_file=local)
+    # A path of this machine was named by whoever started us; only what else is said needs the operator's word.
+    url = parse_url(address, allow_file=local or access.allow_file, allow_http=access.allow_http)
     clone = settings.state / "clones" / sha256(f"{address}\0{settings.branch}".encode()).hexdigest()[:16]
     return GitSource(url, settings.branch, clone, path=settings.path, credentials=credentials)
+
+
+def whole_machine() -> Files:
+    """Return the files of this machine from its root on, links followed: for what works as docker compose does."""
+    from reconciler.drivers.directory import DirectoryFiles
+
+    return DirectoryFiles(Path("/"), follow_links=True)
 
 
 def loader(settings: Settings) -> Load:

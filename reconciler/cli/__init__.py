@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol, cast
 
 from reconciler import __version__
 from reconciler.errors import InvalidState, ReconcilerError
@@ -22,52 +22,71 @@ VERBS = {
     "demo": "show all of it, live",
     "schema": "print the JSON Schemas of the files people write",
 }
-"""Verb -> what it does; the module of the same name holds `configure(parser)` and `run(args) -> int`."""
+"""Verb -> what it does; the module of the same name is a Verb."""
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
+DEBUG = "RECONCILER_DEBUG"
 
 
-class _Parser(argparse.ArgumentParser):
+class Verb(Protocol):
+    """What each module of this package offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's options."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it. Returns the exit code; raises ReconcilerError for what a person or a neighbour did."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Every usage error exits with 1, as each other failure does: 2 means `changes pending` here."""
+
     def error(self, message: str) -> NoReturn:
-        """Exit with 1 as every other failure does: 2 means `changes pending` here."""
+        """Say what is wrong with the command line, and how it should be."""
         self.print_usage(sys.stderr)
         sys.stderr.write(f"error: {message}\n")
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the verb the words name. Returns the exit code; raises SystemExit for usage and --help."""
-    args = _parse(words)
+    """Run the verb the words name. Returns the exit code; raises SystemExit for usage errors and --help."""
+    args = parser_for(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
-        return _module(args.verb).run(args)
+        return verb_module(args.verb).run(args)
     except BrokenPipeError:
         # The reader went away (`reconciler plan | head`): not our error, and nothing can be printed any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except ReconcilerError as error:
-        _complain(error)
-        return 1
+        complain(error)
+        return FAILED
+    except Exception as bug:
+        if os.environ.get(DEBUG):
+            raise
+        sys.stderr.write(_confession(bug))
+        return FAILED
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="reconciler", description="GitOps for plain Docker.")
+def parser_for(*verbs: str) -> Parser:
+    """Return the parser; only the named verbs know their options, so that only their modules are imported."""
+    parser = Parser(prog="reconciler", description="GitOps for plain Docker.")
     parser.add_argument("--version", action="version", version=f"reconciler {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
-    said = next((word for word in words if not word.startswith("-")), "")
+    known = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb, purpose in VERBS.items():
-        one = verbs.add_parser(verb, help=purpose, description=purpose.capitalize() + ".")
-        if verb == said:
-            _module(verb).configure(one)
-    return parser.parse_args(words)
+        one = known.add_parser(verb, help=purpose, description=purpose.capitalize() + ".")
+        if verb in verbs:
+            verb_module(verb).configure(one)
+    return parser
 
 
-def _module(verb: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f"reconciler.cli.{verb}")
+def verb_module(verb: str) -> Verb:
+    """Import a verb."""
+    return cast(Verb, importlib.import_module(f"reconciler.cli.{verb}"))
 
 
-def _complain(error: ReconcilerError) -> None:
+def complain(error: ReconcilerError) -> None:
     """Print what is wrong on stderr: every problem of a wrong file, else one line, then what to do."""
     if isinstance(error, InvalidState):
         from reconciler.load.excerpt import render_problem
@@ -77,3 +96,13 @@ def _complain(error: ReconcilerError) -> None:
     sys.stderr.write(f"error: {error}\n")
     if error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def _confession(bug: Exception) -> str:
+    """Name the kind and the place only: what an unforeseen message holds nobody has checked for secrets."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else ""
+    hint = f"please report it, with what the same command prints under {DEBUG}=1"
+    return f"error: this is a bug in reconciler: {type(bug).__name__}{place}\nhint: {hint}\n"

@@ -33,12 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the project on stdout, warnings and problems on stderr. Returns 0, or 1 when Compose would refuse it."""
-    from reconciler.drivers.directory import DirectoryFiles
     from reconciler.errors import InvalidState
     from reconciler.load.compose import load_project
+    from reconciler.wiring import whole_machine
 
     standing = Path.cwd()
-    files = DirectoryFiles(Path("/"), follow_links=True)
+    files = whole_machine()
     try:
         project = load_project(files, request_of(args, standing, os.environ))
     except InvalidState as invalid:
