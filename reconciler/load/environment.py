@@ -125,6 +125,7 @@ class Registry(Written):
     """Where running replicas are registered."""
 
     type: Literal["embedded", "consul"] = "embedded"
+    """The one built in, or a Consul."""
     url: str | None = None
     """Address of an external registry."""
 

@@ -77,10 +77,13 @@ class Query(Range):
     """A metric that judges a canary."""
 
     source: Literal["engine", "gateway", "influxdb", "prometheus", "http"]
+    """Where to ask."""
     query: str | None = None
     """What to ask the source."""
     min: Number | None = None
+    """Less than this is a failure."""
     max: Number | None = None
+    """More than this is a failure."""
 
 
 class Analysis(Written):
@@ -127,7 +130,9 @@ class Rollout(Written):
     """`x-rollout`: how a new spec takes over."""
 
     strategy: Literal["rolling", "recreate", "blue-green", "canary"] = "rolling"
+    """How replicas are exchanged: one after another, all at once, or beside the old ones."""
     canary: Canary | None = None
+    """Needed for `strategy: canary`."""
     blue_green: BlueGreen | None = None
     analysis: Analysis | None = None
     on_failure: Literal["rollback", "revert", "pause"] = "rollback"
@@ -148,6 +153,7 @@ class Metric(Written):
     """A metric that drives the number of replicas."""
 
     source: Literal["engine", "gateway", "influxdb", "prometheus", "http"]
+    """Where to ask."""
     target: Annotated[Number, Field(gt=0)]
     """Value per replica to aim at; for `cpu` and `memory` per cent of what is declared."""
     activation: Annotated[Number, Field(ge=0)] | None = None
@@ -155,10 +161,13 @@ class Metric(Written):
     query: str | None = None
     """What to ask the source."""
     dialect: Literal["influxql", "flux"] = "influxql"
+    """Language of the query, for `influxdb`."""
     database: str | None = None
+    """Database, or bucket, for `influxdb`."""
     parameters: dict[str, str] = Field(default_factory=dict)
     """Bound into the query, never pasted."""
     url: str | None = None
+    """Address, for `http` and `prometheus`."""
     pointer: str | None = None
     """JSON pointer to the number in what the URL answers."""
     window: Duration = 60.0
@@ -171,15 +180,20 @@ class Rate(Written):
     stabilize: Duration | None = None
     """The most cautious proposal of this long back counts."""
     max_percent: Annotated[Whole, Field(ge=0)] | None = None
+    """Most change in one period, in per cent of the replicas."""
     max_replicas: Annotated[Whole, Field(ge=0)] | None = None
+    """Most change in one period, in replicas; the larger of the two counts."""
     period: Duration = 15.0
+    """Length of a period."""
 
 
 class Behavior(Written):
     """How eagerly to scale."""
 
     up: Rate = Rate()
+    """Towards more replicas."""
     down: Rate = Rate()
+    """Towards fewer replicas."""
     tolerance: Share = 0.1
     """Deviation from the target that changes nothing."""
     cooldown: Duration = 300.0
@@ -190,7 +204,9 @@ class Bounds(Range):
     """How many replicas at least and at most."""
 
     min: Annotated[Whole, Field(ge=0)]
+    """Fewest replicas."""
     max: Annotated[Whole, Field(ge=0)]
+    """Most replicas."""
 
 
 class Season(Bounds):
@@ -199,28 +215,36 @@ class Season(Bounds):
     cron: Cron
     """Five cron fields: minute, hour, day of month, month, day of week."""
     duration: Duration
+    """How long they hold."""
     timezone: TimeZone = "UTC"
+    """Time zone of `cron`."""
 
 
 class Fallback(Written):
     """What to do when no metric answers."""
 
     replicas: Annotated[Whole, Field(ge=0)]
+    """How many replicas to hold, never fewer than there are."""
     after: Duration = 180.0
+    """How long every metric must be missing."""
 
 
 class SizeRange(Range):
     """Memory from `min` to `max`, in bytes."""
 
     min: Size
+    """Smallest limit, such as `256m`."""
     max: Size
+    """Largest limit."""
 
 
 class CpuRange(Range):
     """CPUs from `min` to `max`."""
 
     min: Annotated[Number, Field(gt=0)]
+    """Smallest limit, in CPUs."""
     max: Annotated[Number, Field(gt=0)]
+    """Largest limit."""
 
 
 class Vertical(Written):
@@ -234,9 +258,13 @@ class Autoscale(Range):
     """`x-autoscale`: how the number of replicas and their size follow the load."""
 
     mode: Literal["horizontal", "vertical", "hybrid"] = "horizontal"
+    """Change the number of replicas, their size, or both."""
     apply: Literal["off", "recommend", "auto"] = "auto"
+    """`recommend`: say what would be done; `auto`: do it."""
     min: Annotated[Whole, Field(ge=0)] | None = None
+    """Fewest replicas."""
     max: Annotated[Whole, Field(ge=0)] | None = None
+    """Most replicas."""
     metrics: dict[Name, Metric] = Field(default_factory=dict)
     """Metrics by name; the one that asks for most wins."""
     behavior: Behavior = Behavior()
@@ -289,6 +317,7 @@ class Tls(Written):
     """Files of a route's certificate."""
 
     certificate: RepositoryPath
+    """The certificate, with its chain, in the repository."""
     key: str
     """Name of the secret that holds the private key."""
 
@@ -322,10 +351,13 @@ class Discovery(Written):
     name: HostName | None = None
     """Name in the registry; default: the service's."""
     port: Port | None = None
+    """Port that entries carry; default: the only one the service exposes."""
     address: Annotated[str, AfterValidator(_address)] = "gateway"
     """Which address an entry carries."""
     tags: tuple[str, ...] = ()
+    """Tags of its entries."""
     meta: dict[str, str] = Field(default_factory=dict)
+    """Further facts in its entries."""
     uses: dict[str, str] = Field(default_factory=dict)
     """Environment variables that get the stable URL of another service."""
     resolve: Flag = False
@@ -336,11 +368,15 @@ class Hook(Written):
     """A job before, after or instead of a wave."""
 
     phase: Literal["pre-sync", "post-sync", "on-failure"]
+    """When it runs: before or after the wave, or when the wave fails."""
     service: str | None = None
     """Service whose image and settings it runs with; default: this one."""
     command: Texts
+    """What it runs."""
     timeout: Duration = 600.0
+    """Longest time it may take."""
     on_failure: Literal["abort", "continue"] = "abort"
+    """What its failure leads to."""
 
 
 class Sync(Written):
@@ -349,14 +385,18 @@ class Sync(Written):
     wave: Whole = 0
     """Wave n+1 starts when wave n is healthy."""
     hooks: dict[Name, Hook] = Field(default_factory=dict)
+    """Jobs around the wave, by name."""
 
 
 class Pin(Written):
     """`x-reconciler-pin`, in an override file: a person holds the value beside it."""
 
     by: str
+    """Who holds the value."""
     until: Date
+    """Until when."""
     reason: str
+    """Why."""
 
 
 MODELS: Mapping[str, type[Written]] = {

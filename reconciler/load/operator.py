@@ -58,6 +58,7 @@ class PolicyEntry(Written):
     """What the repository may ask of the host."""
 
     preset: Literal["open", "standard", "strict"] = "standard"
+    """`open` refuses nothing, `standard` what amounts to root on the host, `strict` all that is not allowed."""
     bind_roots: tuple[AbsolutePath, ...] = ()
     """`strict`: directories of the host that may be bound, with everything below them."""
     registries: tuple[str, ...] = ()
@@ -76,7 +77,9 @@ class GitEntry(Written):
     username: str = "git"
     """Sent with the token; empty sends it as a bearer token."""
     ssh_key: AbsolutePath | None = None
+    """Private key file for ssh."""
     known_hosts: AbsolutePath | None = None
+    """File of the hosts that ssh trusts."""
     ca_bundle: AbsolutePath | None = None
     """Certificates to trust instead of the system's."""
 
@@ -91,8 +94,11 @@ class RegistryEntry(Written):
     """How to sign in to an image registry."""
 
     username: str
+    """Name to sign in with."""
     password_file: AbsolutePath | None = None
+    """File that holds the password."""
     password_env: str | None = None
+    """Environment variable that holds it instead."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

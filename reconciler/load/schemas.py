@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from reconciler.load import environment, extensions, operator, terms
-from reconciler.load.written import Written
+from reconciler.load.written import Written, model_in
 
 Schema = dict[str, Any]
 
@@ -88,7 +88,7 @@ def _described(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
     """Put our docstrings in, write defaults as people do, and take pydantic's titles, which only repeat names, out."""
     described: dict[str, Schema] = {name: _tidied(definition) for name, definition in sorted(definitions.items())}
     for model in _models():
-        properties = described.get(model.__name__, {}).get("properties", {})
+        properties = _own_first(model, described.get(model.__name__, {}))
         for name, field in model.model_fields.items():
             described_field: Schema = properties.get(field.alias or name, {})
             if text := _documented(model, name):
@@ -97,6 +97,16 @@ def _described(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
             if shape and "default" in described_field:
                 described_field["default"] = shape.written(field.default)
     return described
+
+
+def _own_first(model: type[Written], definition: Schema) -> dict[str, Schema]:
+    """Put what the model itself declares before what it inherits, and return the properties."""
+    properties: dict[str, Schema] = definition.get("properties", {})
+    own = {model.model_fields[name].alias or name for name in vars(model).get("__annotations__", {})}
+    ordered = sorted(properties.items(), key=lambda item: item[0] not in own)
+    properties.clear()
+    properties.update(ordered)
+    return properties
 
 
 # pydantic names a bound so where a validator of ours stands between it and the type.
@@ -148,11 +158,11 @@ def _models() -> Iterator[type[Written]]:
 
 
 def _documented(model: type[Written], name: str) -> str:
-    """Return what stands under a field in the model that declares it."""
-    for holder in model.__mro__:
-        if name in vars(holder).get("__annotations__", {}):
-            return _docstrings(inspect.getmodule(holder)).get((holder.__name__, name), "")
-    return ""
+    """Return what stands under a field in the model that declares it, else what its own model is for."""
+    holder = next(holder for holder in model.__mro__ if name in vars(holder).get("__annotations__", {}))
+    text = _docstrings(inspect.getmodule(holder)).get((holder.__name__, name), "")
+    inner = model_in(model.model_fields[name].annotation)
+    return text or (inspect.getdoc(inner) or "" if inner else "")
 
 
 @cache

@@ -142,12 +142,12 @@ def _keys(annotation: object, path: Path) -> tuple[str, ...]:
     """Return the keys that the model allows where the path leads."""
     for part in path:
         annotation = _below(annotation, part)
-    model = _model_in(annotation)
+    model = model_in(annotation)
     return tuple(_fields(model)) if model else ()
 
 
 def _below(annotation: object, part: str | int) -> object:
-    model = _model_in(annotation)
+    model = model_in(annotation)
     if model is None or _holds_many(annotation):
         return model
     return _fields(model).get(str(part))
@@ -157,11 +157,11 @@ def _fields(model: type[Written]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _model_in(annotation: object) -> type[Written] | None:
+def model_in(annotation: object) -> type[Written] | None:
     """Return the model somewhere in an annotation such as `dict[str, Stack] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, Written):
         return annotation
-    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)
+    return next((model for argument in get_args(annotation) if (model := model_in(argument))), None)
 
 
 def _holds_many(annotation: object) -> bool:
