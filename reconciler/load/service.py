@@ -304,12 +304,8 @@ def _kind(service: Definition, project: Project) -> Kind:
     """A job is what someone awaits to complete, or what calls itself one."""
     mode = str((service.values.get("deploy") or {}).get("mode") or "")
     others = (project.document.get("services") or {}).values()
-    awaited = any(
-        need.get("condition") == Condition.COMPLETED
-        for other in others
-        for name, need in ((other or {}).get("depends_on") or {}).items()
-        if name == service.name
-    )
+    needs = (other["depends_on"].get(service.name) for other in others if other and other.get("depends_on"))
+    awaited = any(need and need.get("condition") == Condition.COMPLETED for need in needs)
     return Kind.JOB if awaited or mode.endswith("-job") else Kind.SERVICE
 
 
