@@ -130,7 +130,7 @@ class Reconciler:
         previous: DesiredState | None,
     ) -> Report:
         ended, now = tuple(ended), self.world.clock.now()
-        learned = learn(history, plan, ended, now, asked_registries(wanted, history, observed))
+        learned = learn(history, plan, ended, now, asked_registries(wanted, history, observed), images_of(wanted))
         if learned.applied == wanted.revision.id:
             self.good = wanted
         outcomes = tuple(outcome for _, outcome in ended)
@@ -164,6 +164,11 @@ class Reconciler:
         )
         self.world.store.record(condense(report), None)
         return report
+
+
+def images_of(desired: DesiredState) -> dict[str, str]:
+    """Return the image reference of each service, by service id."""
+    return {service.id: service.image for stack in desired.stacks for service in stack.services}
 
 
 def next_wake(report: Report, interval_seconds: float, now: datetime) -> float:

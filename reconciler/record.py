@@ -7,8 +7,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.model import labels
-from reconciler.model.history import Backoff, History, Quarantine
-from reconciler.model.plan import Action, CreateInstance, CreateVolume, Plan, RemoveInstance, RenameInstance, Verb
+from reconciler.model.history import KEPT_IMAGES, Backoff, History, Quarantine
+from reconciler.model.plan import (
+    Action,
+    CreateInstance,
+    CreateVolume,
+    Plan,
+    PullImage,
+    RemoveImage,
+    RemoveInstance,
+    RenameInstance,
+    Verb,
+)
 from reconciler.model.status import Outcome, Report, Turn
 from reconciler.plan import render
 from reconciler.plan.instances import TEMPORARY
@@ -20,9 +30,18 @@ STABLE = timedelta(minutes=10)
 
 
 def learn(
-    history: History, plan: Plan, ended: Iterable[tuple[Action, Outcome]], now: datetime, asked: Iterable[str] = ()
+    history: History,
+    plan: Plan,
+    ended: Iterable[tuple[Action, Outcome]],
+    now: datetime,
+    asked: Iterable[str] = (),
+    images: Mapping[str, str] | None = None,
 ) -> History:
-    """Return the history after a turn: `plan` is what it decided, `ended` what came to an end meanwhile."""
+    """Return the history after a turn.
+
+    `plan` is what it decided, `ended` what came to an end meanwhile, `asked` which image references the registry was asked
+    about, `images` the reference of each service (by service id) as the plan wants it.
+    """
     ended = list(ended)
     known = history if history.attempted == plan.revision_id else _renewed(history, plan.revision_id)
     done = [action for action, outcome in ended if outcome.done]
@@ -34,6 +53,8 @@ def learn(
         quarantine=_quarantine(known, plan, now),
         heals=_heals(known, ended, now),
         retries=_retries(known, done, failed, now),
+        pulled=_pulled(known, ended),
+        ran=_ran(known, images or {}) if is_applied(plan) else known.ran,
         jobs=_jobs(known, done),
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
@@ -43,7 +64,7 @@ def learn(
 
 def is_applied(plan: Plan) -> bool:
     """Everything the revision asks for is there."""
-    held_back = plan.waiting or plan.blocked or plan.failures or plan.notes
+    held_back = plan.waiting or plan.blocked or plan.failures or plan.withheld
     return plan.complete and not plan.actions and not held_back
 
 
@@ -87,6 +108,27 @@ def _retries(
 def _next(before: Backoff | None, now: datetime, first: float, factor: float, most: float) -> Backoff:
     attempts = before.attempts + 1 if before else 1
     return Backoff(attempts, now, now + timedelta(seconds=min(most, first * factor ** (attempts - 1))))
+
+
+def _pulled(history: History, ended: Iterable[tuple[Action, Outcome]]) -> frozenset[str]:
+    """What we pulled is ours to remove, once: what the engine refuses to let go is somebody's."""
+    ours = set(history.pulled)
+    for action, outcome in ended:
+        match action.change:
+            case PullImage(reference=reference) if outcome.done:
+                ours.add(reference)
+            case RemoveImage(reference=reference) if not outcome.skipped:
+                ours.discard(reference)
+            case _:
+                pass
+    return frozenset(ours)
+
+
+def _ran(history: History, images: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """The images of the last applied revisions of each service that Git still has, newest first."""
+    return {
+        service: tuple(dict.fromkeys((image, *history.ran.get(service, ()))))[:KEPT_IMAGES] for service, image in images.items()
+    }
 
 
 def _jobs(history: History, done: Iterable[Action]) -> Mapping[str, frozenset[str]]:

@@ -30,7 +30,6 @@ from reconciler.load.terms import (
     Whole,
 )
 from reconciler.load.written import Codes, Written, read, refused
-from reconciler.model.desired import Service
 
 CODES = Codes(unknown_key="R034", wrong_kind="R030", missing_key="R035", refused_value="R031")
 
@@ -438,9 +437,9 @@ def read_extensions(service: Mapping[str, Any], marks: Marks, at: Path) -> dict[
     return extensions
 
 
-def not_acted_on(service: Service) -> tuple[str, ...]:
+def not_acted_on(extensions: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the x- keys of a service that this version reads and checks, but does nothing about yet."""
-    return tuple(key for key in service.extensions if _NOT_ACTED_ON.get(key, _never)(service.extensions[key]))
+    return tuple(key for key in extensions if _NOT_ACTED_ON.get(key, _never)(extensions[key]))
 
 
 def _written(service: Mapping[str, Any]) -> Iterator[tuple[str, Path, object]]:

@@ -21,9 +21,10 @@ Content = Scalar | dict[str, "Node"] | list["Node"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value, where it stands (`mark`), where its key stands (`key`, None in a list or at the top), and its tag.
+    """A value, where it stands (`mark`), where its key stands (`key`; None in a list or at the top), and its tag.
 
-    `tag` is "!reset", "!override", RESET_OVER_MERGE or "". Never mutate `value` in place once the node is shared: make a new node.
+    `tag` is "!reset", "!override", RESET_OVER_MERGE or "".
+    Never mutate `value` in place once the node is shared: make a new node.
     """
 
     value: Content

@@ -11,7 +11,7 @@ from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.crosscheck import Part
 from reconciler.load.definition import Context
 from reconciler.load.environment import StackEntry, StackSettings
-from reconciler.load.extensions import FileSettings, read_extensions, read_file_settings
+from reconciler.load.extensions import FileSettings, not_acted_on, read_extensions, read_file_settings
 from reconciler.load.findings import Findings, is_error
 from reconciler.load.node import Node
 from reconciler.load.override import images, override_path
@@ -211,6 +211,7 @@ def _with_extensions(service: Service, reading: Reading) -> Service:
     return replace(
         service,
         extensions=extensions,
+        not_acted_on=not_acted_on(extensions),
         wave=extensions.get("x-sync", {}).get("wave", 0),
         heal_own=Heal(own["heal"]) if "heal" in own else None,
         ignore=tuple(own.get("ignore") or reading.setting("ignore", ())),

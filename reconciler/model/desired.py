@@ -188,6 +188,7 @@ class Service:
     sources       attribute path ("image", "environment.LOG_LEVEL", "deploy.resources.limits.memory") -> where it stands
     hidden        attribute paths whose value no output may show
     extensions    our x- keys as validated plain data, by key ("x-rollout"); behaviour is the planner's
+    not_acted_on  those of them that this version checks but does nothing about
     volumes       names of the engine volumes it mounts
     heal_own      its own `x-reconciler.heal`, None: the stack's
     """
@@ -221,6 +222,7 @@ class Service:
     sources: Mapping[str, Mark] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    not_acted_on: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+KEPT_IMAGES = 3
+"""Images of this many applied revisions of a service stay on the engine, for rollback."""
+
 
 @dataclass(frozen=True, slots=True)
 class HashKey:
@@ -48,6 +51,8 @@ class History:
     quarantine   by service id
     heals        "stack/service/slot" (or another group key) -> back-off of self-healing
     retries      group key -> back-off after an action of it failed, `Backoff.why` says how
+    pulled       image references that we pulled, and so may remove
+    ran          service id -> the image references of its last applied revisions, newest first
     jobs         "stack/service" -> spec hashes of runs that succeeded
     retried      service id -> when a person last said `retry`
     replaced     ("stack/service/slot", spec) -> how many replacements in a row, for the loop breaker
@@ -64,6 +69,8 @@ class History:
     heals: Mapping[str, Backoff] = field(default_factory=dict)
     retries: Mapping[str, Backoff] = field(default_factory=dict)
     jobs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    pulled: frozenset[str] = frozenset()
+    ran: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     retried: Mapping[str, datetime] = field(default_factory=dict)
     replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
     updated: Mapping[str, datetime] = field(default_factory=dict)

@@ -290,6 +290,7 @@ class Plan:
     drift      groups that differ from Git but are not healed (heal: detect), or are healed now
     blocked    what a person must decide
     failures   specs this turn found to have failed; the record keeps them as quarantine
+    withheld   stacks whose new revision waits for a person (sync: manual)
     notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
     complete   False when a neighbour's silence held something back
     """
@@ -304,6 +305,7 @@ class Plan:
     drift: tuple[Group, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     failures: tuple[Failure, ...] = ()
+    withheld: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = True
     was: str = ""

@@ -60,11 +60,14 @@ class Comparison:
 def compare(
     service: Service, instance: Instance, observed: ObservedState, spec: str, siblings: Mapping[str, str]
 ) -> Comparison:
-    """Compare a container with its service, whose spec hash is `spec`. `siblings` maps service names to the id of their first container."""
+    """Compare a container with its service, whose spec hash is `spec`.
+
+    `siblings` maps the names of the stack's services to the id of their first container.
+    """
     proven = instance.labels.get(labels.SPEC) == spec
     image = observed.images.get(service.image)
-    live = tuple(_host_config(service, instance, LIVE.__contains__))
-    reattach = tuple(_attachments(service, instance, observed))
+    live = tuple(_minded(service, _host_config(service, instance, LIVE.__contains__)))
+    reattach = () if _is_ignored(service, "networks") else tuple(_attachments(service, instance, observed))
     fixed = [*_image(service, instance, image), *_namespaces(service, instance, siblings)]
     asks: frozenset[tuple[str, str]] = frozenset()
     if not proven:
@@ -76,7 +79,16 @@ def compare(
     # A live field can be set but not unset without a new container: to the engine 0 means "leave as it is".
     unset = tuple(difference for difference in live if _empty(difference.new) and difference.engine != "RestartPolicy")
     settable = tuple(difference for difference in live if difference not in unset)
-    return Comparison((*fixed, *unset), settable, reattach, asks, proven)
+    return Comparison((*_minded(service, fixed), *unset), settable, reattach, asks, proven)
+
+
+def _minded(service: Service, differences: Iterable[Difference]) -> Iterator[Difference]:
+    """Leave out what Git says to ignore: an attribute, or everything below it."""
+    return (one for one in differences if not _is_ignored(service, one.attribute))
+
+
+def _is_ignored(service: Service, attribute: str) -> bool:
+    return any(attribute == rule or attribute.startswith(f"{rule}.") for rule in service.ignore)
 
 
 def fields_set(service: Service) -> str:

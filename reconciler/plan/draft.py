@@ -26,6 +26,7 @@ class Draft:
     drift: list[Group] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provides: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from reconciler.model.desired import Condition, Dependency, Service
 from reconciler.model.observed import Probe
 from reconciler.plan.finished import finished
 from reconciler.plan.readiness import is_complete, is_ready, why_failed
-from reconciler.plan.view import Member, ServiceView, World
+from reconciler.plan.view import Member, ServiceView, Slot, World
 
 
 def unmet(world: World, service: Service, *, healing: bool = False) -> str:
@@ -48,7 +48,7 @@ def _dependencies(world: World, service: Service, healing: bool) -> Iterator[str
     for dependency in service.depends_on:
         view = world.views.get(f"{service.stack}/{dependency.on}")
         if view is not None and not _met(world, view, dependency, healing):
-            yield f"{dependency.on} {_WORDS[dependency.condition]}{_trouble(world, view)}"
+            yield f"{dependency.on} {_WORDS[dependency.condition]}{_trouble(world, view, dependency.condition)}"
 
 
 _WORDS = {Condition.STARTED: "is started", Condition.HEALTHY: "is healthy", Condition.COMPLETED: "has completed"}
@@ -78,12 +78,18 @@ def _aim(view: ServiceView) -> str:
     return "complete" if view.service.kind == "job" else "healthy"
 
 
-def _trouble(world: World, view: ServiceView) -> str:
+def _never_tells(slot: Slot) -> bool:
+    return slot.current is not None and slot.current.instance.running and slot.current.instance.probe is Probe.NONE
+
+
+def _trouble(world: World, view: ServiceView, condition: Condition | None = None) -> str:
     """Show the chain: what keeps the one we wait for."""
     if view.held:
         return f" (failed: {view.held})"
     for slot in view.slots:
         if slot.current and (why := why_failed(slot.current.instance, view.service, world.now)):
             return "" if is_ready(slot.current.instance, view.service, world.now) else f" ({slot.current.instance.name} {why})"
+    if condition is Condition.HEALTHY and any(_never_tells(slot) for slot in view.slots):
+        return " (its container has no healthcheck)"
     deeper = next(_dependencies(world, view.service, healing=False), "")
     return f" (which waits until {deeper})" if deeper and not view.settled(world.now) else ""

@@ -53,7 +53,11 @@ def survey(desired: DesiredState, observed: ObservedState, history: History, pre
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
+    for service in (service for stack in world.desired.stacks for service in stack.services):
+        if service.not_acted_on:
+            draft.notes.append(f"{', '.join(service.not_acted_on)} of {service.id}: checked, but not acted on by this version")
     for name in withheld(desired, world.history):
+        draft.withheld.append(name)
         draft.notes.append(f"stack {name}: sync is manual; `reconciler apply {name}` releases {desired.revision.short}")
     for service in fallen_back(world.desired, desired, world.history):
         failed = world.history.quarantine[service.id]
@@ -131,6 +135,7 @@ def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
         drift=tuple(draft.drift),
         blocked=tuple(draft.blocked),
         failures=tuple(draft.failures),
+        withheld=tuple(draft.withheld),
         notes=tuple(draft.notes),
         complete=draft.complete,
         was=world.history.applied,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.model.desired import Service
+from reconciler.model.observed import Engine
 from reconciler.plan.draft import Draft
 from reconciler.plan.view import ServiceView, World
 
@@ -9,12 +11,26 @@ from reconciler.plan.view import ServiceView, World
 def blocked_by_engine(world: World, view: ServiceView, draft: Draft) -> bool:
     """Block a service that asks for what only a newer engine API has, naming both versions."""
     engine, service = world.observed.engine, view.service
+    if too_much := _too_much(service, engine):
+        mark = service.mark("deploy.resources.limits.cpus", "cpus", "deploy.resources.reservations.memory")
+        draft.block(service.id, "R139", too_much, "ask for less, or use a larger host", mark)
+        return True
     for need in service.needs_api:
         if _version(engine.api) < _version(need.minimum):
             message = f"{need.attribute} needs engine API {need.minimum}; this engine ({engine.version}) has {engine.api}"
             draft.block(service.id, "R138", message, "update the engine, or leave the attribute out", need.source)
             return True
     return False
+
+
+def _too_much(service: Service, engine: Engine) -> str:
+    """Say which limit or reservation of one container is beyond the whole host; the engine would refuse it."""
+    host = service.container.get("HostConfig", {})
+    if engine.cpus and (host.get("NanoCpus") or 0) > engine.cpus * 10**9:
+        return f"{service.id} may use {host['NanoCpus'] / 1e9:g} CPUs; the host has {engine.cpus}"
+    if engine.memory_bytes and (host.get("MemoryReservation") or 0) > engine.memory_bytes:
+        return f"{service.id} reserves {host['MemoryReservation'] >> 20} MiB; the host has {engine.memory_bytes >> 20} MiB"
+    return ""
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -12,8 +12,9 @@ from hashlib import sha256
 
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, PruneMode
+from reconciler.model.history import KEPT_IMAGES
 from reconciler.model.observed import Instance, ObservedNetwork, ObservedVolume, Phase
-from reconciler.model.plan import RemoveInstance, RemoveNetwork, RemoveVolume, StopInstance, Target, Verb
+from reconciler.model.plan import RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume, StopInstance, Target, Verb
 from reconciler.plan.draft import Draft
 from reconciler.plan.finished import marker
 from reconciler.plan.fleet import Place
@@ -86,6 +87,7 @@ def plan_prune(world: World, raw: DesiredState, draft: Draft) -> None:
     if not later:
         _remove_resources(draft, left)
         _remove_traces(world, draft)
+        _remove_images(world, draft)
 
 
 # --- the guard -------------------------------------------------------------------------------------------------------
@@ -210,6 +212,19 @@ def _remove_traces(world: World, draft: Draft) -> None:
             why = facts("nobody refers to it any more")
             group = draft.group(f"trace/{volume.name}", "", f"volume {volume.name}", Verb.REMOVE, f"{role} volume", why)
             draft.act(f"trace/{volume.name}/remove", RemoveVolume(volume.name), group, why)
+
+
+def _remove_images(world: World, draft: Draft) -> None:
+    """Images that we pulled and that no service has used in its last applied revisions."""
+    if not world.desired.environment.prune.images:
+        return
+    wanted = {view.service.image for view in world.views.values()}
+    recent = {image for images in world.history.ran.values() for image in images}
+    used = {str(one.detail.get("Config", {}).get("Image")) for one in world.observed.instances}
+    for reference in sorted(world.history.pulled - wanted - recent - used):
+        why = facts(f"pulled by us, and not used by the last {KEPT_IMAGES} revisions of any service")
+        group = draft.group(f"image/{reference}", "", f"image {reference}", Verb.REMOVE, "no longer used", why)
+        draft.act(f"image/{reference}/remove", RemoveImage(reference), group, why)
 
 
 def _traces(world: World, tags: Mapping[str, str]) -> str:
