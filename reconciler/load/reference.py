@@ -60,11 +60,12 @@ def _default(field: Schema) -> str:
 
 def _value(field: Schema) -> str:
     """Name what may be written: kinds in words, choices as they are, other mappings by their section."""
-    branches = [branch for branch in field.get("anyOf", field.get("oneOf", ())) if not _is_incidental(branch)]
+    either: list[Schema] = field.get("anyOf") or field.get("oneOf") or []
+    branches = [branch for branch in either if not _is_incidental(branch)]
     if branches:
         return " or ".join(dict.fromkeys(_value(branch) for branch in branches))
     if "$ref" in field:
-        return field["$ref"].rpartition("/")[2]
+        return str(field["$ref"]).rpartition("/")[2]
     if "enum" in field or "const" in field:
         return ", ".join(f"`{choice}`" for choice in field.get("enum", [field.get("const")]))
     if "pattern" in field:
