@@ -169,7 +169,8 @@ class RuntimeContract:
         assert look(world).instances == ()
 
     def test_a_stop_lets_the_process_end_and_a_second_one_does_nothing(self, world: World) -> None:
-        target = run(world, "web-1")
+        target = run(world, "web-1", Behaviour.SPEAKS)
+        world.until(lambda: bool(list(world.runtime.logs(target.id))), "it is awake")
         do(world, StopInstance(target), StopInstance(target, 5))
         seen = only(world)
         assert (seen.phase, seen.exit_code) == (Phase.EXITED, 0)

@@ -7,11 +7,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
-pytest.register_assert_rewrite("runtime_contract", "worlds")
-
-from runtime_contract import RuntimeContract  # noqa: E402 -- the line above must come first
-from worlds import DockerWorld, World  # noqa: E402
+from runtime_contract import RuntimeContract
+from worlds import DockerWorld, World
 
 NUMBERS = itertools.count()
 

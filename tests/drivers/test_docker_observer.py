@@ -18,7 +18,7 @@ from reconciler.model.observed import Neighbour
 NEVER = "0001-01-01T00:00:00Z"
 
 
-class Engine:
+class Fake:
     """An engine whose containers a test changes by hand."""
 
     def __init__(self, place: Path) -> None:
@@ -63,19 +63,19 @@ def _document(id: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path / "engine.sock")
+def fake(tmp_path: Path) -> Iterator[Fake]:
+    fake = Fake(tmp_path / "engine.sock")
     networks = [{"Id": "n1", "Name": "front", "Labels": {}}, {"Id": "n2", "Name": "back", "Labels": None}]
-    routes = {"json": engine.answer, "networks": says(networks), "volumes": says({"Volumes": None})}
-    with fake_engine(tmp_path / "engine.sock", **routes) as engine.asked:
-        yield engine
+    routes = {"json": fake.answer, "networks": says(networks), "volumes": says({"Volumes": None})}
+    with fake_engine(tmp_path / "engine.sock", **routes) as fake.asked:
+        yield fake
 
 
 @pytest.fixture
-def observer(tmp_path: Path, engine: Engine) -> Observer:
+def observer(tmp_path: Path, fake: Fake) -> Observer:
     observer = Observer(open_connection(f"unix://{tmp_path / 'engine.sock'}", 5))
     _look(observer)
-    engine.inspected()
+    fake.inspected()
     return observer
 
 
@@ -83,9 +83,9 @@ def _look(observer: Observer, *, thorough: bool = False) -> Sighting:
     return observer.look(["io.reconciler.environment=production"], thorough=thorough)
 
 
-def test_where_nothing_moved_three_lists_are_asked_for_and_nothing_else(observer: Observer, engine: Engine) -> None:
+def test_where_nothing_moved_three_lists_are_asked_for_and_nothing_else(observer: Observer, fake: Fake) -> None:
     _look(observer)
-    paths = sorted(question.partition("?")[0] for question in engine.asked)
+    paths = sorted(question.partition("?")[0] for question in fake.asked)
     assert paths == ["GET /v1.43/containers/json", "GET /v1.43/networks", "GET /v1.43/volumes"]
 
 
@@ -102,57 +102,57 @@ def test_where_nothing_moved_three_lists_are_asked_for_and_nothing_else(observer
         ("NetworkSettings", {"Networks": {"front": {"NetworkID": "n1", "EndpointID": "after a restart"}}}),
     ],
 )
-def test_what_the_list_shows_as_changed_is_inspected(observer: Observer, engine: Engine, key: str, value: object) -> None:
-    engine.rows["b"][key] = value
+def test_what_the_list_shows_as_changed_is_inspected(observer: Observer, fake: Fake, key: str, value: object) -> None:
+    fake.rows["b"][key] = value
     _look(observer)
-    assert engine.inspected() == ["b"]
+    assert fake.inspected() == ["b"]
     _look(observer)
-    assert engine.inspected() == []
+    assert fake.inspected() == []
 
 
-def test_age_is_no_change(observer: Observer, engine: Engine) -> None:
-    engine.rows["a"]["Status"] = "Up 3 hours"
+def test_age_is_no_change(observer: Observer, fake: Fake) -> None:
+    fake.rows["a"]["Status"] = "Up 3 hours"
     _look(observer)
-    assert engine.inspected() == []
+    assert fake.inspected() == []
 
 
-def test_what_is_new_is_inspected_and_what_is_gone_is_forgotten(observer: Observer, engine: Engine) -> None:
-    engine.rows["d"] = engine.rows.pop("a") | {"Id": "d"}
+def test_what_is_new_is_inspected_and_what_is_gone_is_forgotten(observer: Observer, fake: Fake) -> None:
+    fake.rows["d"] = fake.rows.pop("a") | {"Id": "d"}
     assert [one.id for one in _look(observer).instances] == ["b", "c", "d"]
-    assert engine.inspected() == ["d"]
+    assert fake.inspected() == ["d"]
 
 
-def test_what_an_event_named_is_inspected_once(observer: Observer, engine: Engine) -> None:
+def test_what_an_event_named_is_inspected_once(observer: Observer, fake: Fake) -> None:
     observer.forget("c")
     observer.forget("somebody else's")
     _look(observer)
-    assert engine.inspected() == ["c"]
+    assert fake.inspected() == ["c"]
     _look(observer)
-    assert engine.inspected() == []
+    assert fake.inspected() == []
 
 
-def test_a_thorough_look_inspects_all(observer: Observer, engine: Engine) -> None:
+def test_a_thorough_look_inspects_all(observer: Observer, fake: Fake) -> None:
     _look(observer, thorough=True)
-    assert engine.inspected() == ["a", "b", "c"]
+    assert fake.inspected() == ["a", "b", "c"]
 
 
-def test_what_goes_between_list_and_inspection_is_left_out(observer: Observer, engine: Engine) -> None:
-    engine.missing = {"a"}
+def test_what_goes_between_list_and_inspection_is_left_out(observer: Observer, fake: Fake) -> None:
+    fake.missing = {"a"}
     observer.forget("a")
     assert [one.id for one in _look(observer).instances] == ["b", "c"]
-    engine.missing = set()
+    fake.missing = set()
     assert [one.id for one in _look(observer).instances] == ["a", "b", "c"]
 
 
-def test_a_look_that_failed_forgets_nothing_it_was_told(observer: Observer, engine: Engine) -> None:
+def test_a_look_that_failed_forgets_nothing_it_was_told(observer: Observer, fake: Fake) -> None:
     observer.forget("a")
-    engine.broken = True
+    fake.broken = True
     with pytest.raises(Unreachable):
         _look(observer)
-    engine.broken = False
-    engine.inspected()
+    fake.broken = False
+    fake.inspected()
     _look(observer)
-    assert engine.inspected() == ["a"]
+    assert fake.inspected() == ["a"]
 
 
 def test_a_container_with_two_of_the_labels_is_seen_once(observer: Observer) -> None:
@@ -160,8 +160,8 @@ def test_a_container_with_two_of_the_labels_is_seen_once(observer: Observer) -> 
     assert [one.id for one in seen.instances] == ["a", "b", "c"]
 
 
-def test_users_of_a_network_come_from_the_list_of_containers(observer: Observer, engine: Engine) -> None:
-    engine.rows["a"]["NetworkSettings"] = {"Networks": {"back": {"NetworkID": ""}}}
+def test_users_of_a_network_come_from_the_list_of_containers(observer: Observer, fake: Fake) -> None:
+    fake.rows["a"]["NetworkSettings"] = {"Networks": {"back": {"NetworkID": ""}}}
     assert {net.name: set(net.users) for net in _look(observer).networks} == {"front": {"b", "c"}, "back": {"a"}}
 
 

@@ -12,7 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from io import BytesIO
@@ -195,7 +195,8 @@ class DockerWorld:
         return connect()
 
     def payload(self, behaviour: Behaviour) -> dict[str, Any]:
-        payload: dict[str, Any] = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": [_COMMANDS[behaviour]]}
+        # A stop that comes before the shell has set its trap is lost, and must not cost ten seconds.
+        payload: dict[str, Any] = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": [_COMMANDS[behaviour]], "StopTimeout": 2}
         if check := _CHECKS.get(behaviour):
             timing = {"Interval": _SECOND // 5, "Timeout": _SECOND, "Retries": 1}
             payload["Healthcheck"] = {"Test": ["CMD-SHELL", check], **timing}
@@ -224,15 +225,21 @@ class DockerWorld:
 
     def close(self) -> None:
         """Remove by label and name whatever this environment left: the engine belongs to others too."""
-        for mark in (f"{labels.ENVIRONMENT}={self.environment}", f"test={self.environment}"):
-            for container in _api().containers(all=True, filters={"label": mark}):
+        for label in (f"{labels.ENVIRONMENT}={self.environment}", f"test={self.environment}"):
+            containers = _api().containers(all=True, filters={"label": label})
+            for container in containers:
                 _api().remove_container(container["Id"], force=True, v=True)
-            for network in _api().networks(filters={"label": mark}):
+            # An inherited anonymous volume goes with neither of its containers.
+            for name in {mount["Name"] for one in containers for mount in one["Mounts"] if len(mount.get("Name", "")) == 64}:
+                with suppress(docker.errors.NotFound):
+                    _api().remove_volume(name)
+            for network in _api().networks(filters={"label": label}):
                 _api().remove_network(network["Id"])
-            for volume in _api().volumes(filters={"label": mark})["Volumes"] or ():
+            for volume in _api().volumes(filters={"label": label})["Volumes"] or ():
                 _api().remove_volume(volume["Name"])
-        for lease in _api().volumes(filters={"name": f"reconciler-lease-{self.environment}"})["Volumes"] or ():
-            _api().remove_volume(lease["Name"])
+        leases = ({"name": f"reconciler-lease-{self.environment}"}, {"label": f"{labels.LEASE}={self.environment}"})
+        for lease in {one["Name"] for mark in leases for one in _api().volumes(filters=mark)["Volumes"] or ()}:
+            _api().remove_volume(lease)
 
 
 @cache
