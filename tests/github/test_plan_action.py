@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,23 +23,64 @@ def _stand_in(directory: Path, name: str, script: str) -> None:
 
 
 def _run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": f"{directory}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(directory / "summary")}
+    environment = {
+        "PATH": f"{directory}:{os.environ['PATH']}",
+        "PYTHONPATH": str(PROJECT),
+        "GITHUB_STEP_SUMMARY": str(directory / "summary"),
+        "RECONCILER_STATE": str(directory / "state"),
+    }
     return subprocess.run(words, env=environment, cwd=directory, capture_output=True, text=True, timeout=30)
 
 
-@pytest.mark.parametrize(
-    ("validate", "plan", "shown"),
-    [
-        (0, 0, "a plan\n"),
-        (1, 0, "There is no plan for 0123456789ab: the job's log says what is wrong.\n"),
-        (0, 1, "There is no plan for 0123456789ab: the job's log says what is wrong.\n"),
-    ],
-)
-def test_the_summary_shows_the_plan_or_that_there_is_none(tmp_path: Path, validate: int, plan: int, shown: str) -> None:
-    _stand_in(tmp_path, "reconciler", f'case $1 in validate) exit {validate};; plan) echo "a plan"; exit {plan};; esac')
-    done = _run(tmp_path, str(ACTION / "plan"), ".", "base", "0123456789abcdef", "plan.md")
-    assert done.returncode == max(validate, plan)
-    assert (tmp_path / "summary").read_text() == (tmp_path / "plan.md").read_text() == shown
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A checkout of the example repository as a pull request leaves it: two commits, on no branch."""
+    shop = tmp_path / "shop"
+    shutil.copytree(PROJECT / "example-repo", shop)
+    _git(shop, "init", "--quiet", "--initial-branch=main")
+    _commit(shop, "The shop")
+    variables = shop / "stacks/shop/.env"
+    variables.write_text(variables.read_text().replace("WEB_PORT=8088", "WEB_PORT=8089"))
+    _commit(shop, "Move the web page")
+    _git(shop, "checkout", "--quiet", "--detach")
+    _git(shop, "branch", "--quiet", "--delete", "--force", "main")
+    return shop
+
+
+def _commit(repository: Path, subject: str) -> None:
+    _git(repository, "add", "--all")
+    _git(repository, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "--message", subject)
+
+
+def _git(repository: Path, *words: str) -> None:
+    subprocess.run(("git", *words), cwd=repository, check=True, timeout=30)
+
+
+def _plan(shop: Path, base: str) -> tuple[int, str]:
+    """Run the recipe; return its exit code and what the job's summary shows."""
+    (shop.parent / "reconciler").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m reconciler "$@"\n')
+    (shop.parent / "reconciler").chmod(0o755)
+    done = _run(shop.parent, str(ACTION / "plan"), str(shop), base, "HEAD", "plan.md")
+    summary = (shop.parent / "summary").read_text()
+    assert (shop.parent / "plan.md").read_text() == summary
+    return done.returncode, summary
+
+
+def test_the_summary_shows_what_the_pull_request_changes(shop: Path) -> None:
+    code, summary = _plan(shop, "HEAD~1")
+    assert code == 0, summary
+    assert "Move the web page" in summary
+    assert "shop/web" in summary
+    assert "shop/api" not in summary
+
+
+def test_an_invalid_pull_request_has_no_plan(shop: Path) -> None:
+    (shop / "stacks/shop/compose.yaml").write_text("services: {web: {imag: web}}\n")
+    assert _plan(shop, "HEAD~1") == (1, "There is no plan for HEAD: the job's log says what is wrong.\n")
+
+
+def test_without_the_base_there_is_no_plan(shop: Path) -> None:
+    assert _plan(shop, "0" * 40) == (1, "There is no plan for HEAD: the job's log says what is wrong.\n")
 
 
 @pytest.mark.parametrize(

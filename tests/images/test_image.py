@@ -104,6 +104,7 @@ DEMO = "$(python -c 'import reconciler.cli as cli; print(*cli.__path__)')/demo"
     ("what", "script"),
     [
         ("the program and all it imports", "python -c 'import reconciler, docker, git, pydantic, watchfiles, yaml'"),
+        ("the command line", "reconciler --version"),
         ("git", "git --version"),
         ("ssh, for a user with a name", "ssh -V"),
         ("the demo's story", f"test -f {DEMO}/changes/1-release.patch"),
