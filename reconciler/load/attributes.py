@@ -554,7 +554,7 @@ _STORAGE = (
     _row("secrets", list_of(), "Secrets that are mounted.", unique=Unique.SECRET),
     _row(
         "storage_opt",
-        map_of(reading=Reading.MAPPING),
+        map_of(scalar(Kind.STRING, Kind.INTEGER, Kind.NULL), reading=Reading.MAPPING),
         "Options of the storage driver.",
         engine="HostConfig.StorageOpt",
     ),

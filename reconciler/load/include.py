@@ -55,8 +55,11 @@ def _understood(wish: Node, path: Path, scope: Scope) -> _Include | None:
             for name in unknown:
                 scope.notes.trap("R034", f'unknown key "{name}"', fields[name], (*path, name))
             return _Include(_texts(fields["path"]), fields.get("project_directory"), _texts(fields.get("env_file")), path)
+        case dict():
+            scope.notes.trap("R035", "an include without a path does nothing", wish, path)
+            return None
         case _:
-            scope.notes.problem("R035", "an include needs a path", wish, path)
+            scope.notes.problem("R030", "an include must be a text or a mapping", wish, path)
             return None
 
 

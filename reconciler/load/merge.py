@@ -66,6 +66,10 @@ def _replaced(base: Node, over: Node, rule: Rule | None, path: Path, notes: Note
 
 
 def _appended(base: Node, over: Node, rule: Rule | None, path: Path, notes: Notes) -> Node:
+    for node in (base, over):
+        for name, child in _entries(node).items():
+            if isinstance(child.value, dict | list):
+                notes.trap("R030", f"Compose makes one text of what {name} holds", child, (*path, name), "write a text")
     return base.with_value([*_sequence(base), *_sequence(over)])
 
 
@@ -88,13 +92,22 @@ def _pairs(name: str, child: Node) -> list[Node]:
         case None:
             return [child.with_value(name)]
         case list(items):
-            return [replace(item, value=f"{name}={_text(item.value)}", key=child.key) for item in items]
+            return [replace(item, value=f"{name}={_text(item)}", key=child.key) for item in items]
+        case _:
+            return [child.with_value(f"{name}={_text(child)}")]
+
+
+def _text(node: Node) -> str:
+    """Return the value as Go prints it, structures included."""
+    match node.value:
+        case dict(entries):
+            return f"map[{' '.join(f'{name}:{_text(entries[name])}' for name in sorted(entries))}]"
+        case list(items):
+            return f"[{' '.join(map(_text, items))}]"
+        case None:
+            return "<nil>"
         case value:
-            return [child.with_value(f"{name}={_text(value)}")]
-
-
-def _text(value: Content) -> str:
-    return str(value) if isinstance(value, dict | list) else render(value)
+            return render(value)
 
 
 def _with_new_hosts(base: Node, over: Node, rule: Rule | None, path: Path, notes: Notes) -> Node:

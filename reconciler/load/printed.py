@@ -44,7 +44,12 @@ def _always(**fields: Any) -> _Change:
     return lambda value: {**fields, **value} if isinstance(value, dict) else value
 
 
-def _devices(value: Any) -> Any:
+def _each(**fields: Any) -> _Change:
+    """Return the change that says the fields in every item of a list."""
+    return lambda items: [{**fields, **item} for item in items]
+
+
+def _capitals(value: Any) -> Any:
     """Compose forgot to name these fields for JSON, so they are spelled as in its own source."""
     if not isinstance(value, list):
         return value
@@ -94,13 +99,27 @@ def _sorted(value: Any) -> Any:
             return value
 
 
+def _generic(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    name = "discrete_resource_spec"
+    return [{**one, name: {"kind": "", "value": 0, **one[name]}} if name in one else one for one in resources]
+
+
+_DEVICES: Mapping[str, Any] = {
+    "weight_device": _each(path="", weight=0),
+    "device_read_bps": _each(path="", rate="0"),
+    "device_read_iops": _each(path="", rate="0"),
+    "device_write_bps": _each(path="", rate="0"),
+    "device_write_iops": _each(path="", rate="0"),
+}
+_RESOURCES: Mapping[str, Any] = {"resources": {"reservations": {"generic_resources": _generic}}}
+
 _JSON: Mapping[str, Any] = {
     "networks": {"*": _always(ipam={})},
     "services": {
         "*": {
             "+": _always(command=None, entrypoint=None),
-            "blkio_config": {"*": _devices},
-            "deploy": _always(resources={}, placement={}),
+            "blkio_config": {**_DEVICES, "+": lambda config: {name: _capitals(value) for name, value in config.items()}},
+            "deploy": {"+": _always(resources={}, placement={}), **_RESOURCES},
             "develop": {"watch": _watched},
             "ulimits": {"*": _pair_of_zeros},
         }
@@ -110,6 +129,8 @@ _JSON: Mapping[str, Any] = {
 _YAML: Mapping[str, Any] = {
     "services": {
         "*": {
+            "blkio_config": _DEVICES,
+            "deploy": _RESOURCES,
             "build": {"ssh": _keys, "ulimits": {"*": _limit}},
             "ulimits": {"*": _limit},
         }

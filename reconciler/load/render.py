@@ -33,6 +33,8 @@ class _Renderer:
         found: dict[str, Any] = {}
         for name, child in entries.items():
             below = rule.at(name)
+            if below is None and not name.startswith("x-"):
+                continue
             value = self._field(child, below, (*path, name))
             if value is not OMITTED:
                 found[name] = value
