@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import Mark
+from reconciler.load.needs import cycles
 from reconciler.load.notes import Notes, Path
 
 _TESTS = ("CMD", "CMD-SHELL", "NONE")
@@ -58,14 +59,10 @@ class _Check:
 
     def circles(self) -> None:
         """Note each circle of dependencies once, with the place of every service in it."""
-        done: set[str] = set()
-        for name in sorted(self.services):
-            circle = self._circle([name], done)
-            if circle:
-                named = " -> ".join(f"{one} ({self._mark(('services', one))})" for one in circle)
-                path = ("services", circle[0], "depends_on", circle[1])
-                self._problem("R046", f"services depend on one another in a circle: {named}", path)
-                return
+        for circle in cycles({name: service.get("depends_on", {}) for name, service in self.services.items()}):
+            named = " -> ".join(f"{one} ({self._mark(('services', one))})" for one in (*circle, circle[0]))
+            path = ("services", circle[0], "depends_on", (*circle, circle[0])[1])
+            self._problem("R046", f"services depend on one another in a circle: {named}", path)
 
     def container_names(self) -> None:
         owners: dict[str, str] = {}
@@ -76,17 +73,6 @@ class _Check:
                 self._problem("R061", message, ("services", name, "container_name"), "give each its own, or none")
             elif wanted:
                 owners[wanted] = name
-
-    def _circle(self, trail: list[str], done: set[str]) -> list[str]:
-        for name in sorted(self.services[trail[-1]].get("depends_on", {})):
-            if name in trail:
-                return [*trail[trail.index(name) :], name]
-            if name in self.services and name not in done:
-                circle = self._circle([*trail, name], done)
-                if circle:
-                    return circle
-        done.add(trail[-1])
-        return []
 
     def _image(self, service: Mapping[str, Any], path: Path) -> None:
         if not service.keys() & {"image", "build", "provider"} and not self._is_faulty(path):

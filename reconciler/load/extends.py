@@ -31,6 +31,10 @@ def apply_extends(document: Node, resets: frozenset[Place], file: str, scope: Sc
     return document.with_value({**entries, "services": services.with_value(written)})
 
 
+# As deep as values may be nested; no person writes a longer one.
+MAX_CHAIN = 64
+
+
 @dataclass(slots=True)
 class _Family:
     """The services of one file, those done already, and what the file resets. `notes` waits for a base to be used."""
@@ -72,6 +76,10 @@ class _Extender:
         if wanted not in base.services:
             file = self.scope.sources.name(base.file)
             self.scope.notes.problem("R047", f'service "{wanted}" to extend is not in {file}', reference, path)
+            return False
+        if len(chain) > MAX_CHAIN:
+            message = f"services extend one another more than {MAX_CHAIN} deep"
+            self.scope.notes.problem("R011", message, reference, path, "extend the one at the end directly")
             return False
         if (base.file, wanted) in chain:
             circle = " -> ".join(service for _, service in (*chain, (base.file, wanted)))
