@@ -15,12 +15,19 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
     start-first needs proof that old and new do not disturb each other: two databases on one volume corrupt it.
     """
     port = _fixed_port(service)
+    if recreates(service):
+        return Order.STOP_FIRST, "x-rollout.strategy recreate"
     if service.update.order is Order.START_FIRST and port:
         return Order.STOP_FIRST, f"host port {port} cannot be held twice, whatever update_config.order says"
     if service.update.order is not None:
         return service.update.order, "update_config.order"
     obstacle = _obstacle(service, stack, port)
     return (Order.STOP_FIRST, obstacle) if obstacle else (Order.START_FIRST, "no writable mounts")
+
+
+def recreates(service: Service) -> bool:
+    """Say whether all old containers stop before any new one starts."""
+    return bool(service.extensions.get("x-rollout", {}).get("strategy") == "recreate")
 
 
 def needs_first(stack: Stack) -> tuple[Service, ...]:

@@ -27,6 +27,7 @@ from reconciler.model.plan import (
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.gates import unmet
+from reconciler.plan.order import recreates
 from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, why_failed
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.upkeep import keep
@@ -227,7 +228,7 @@ def _budget(work: Work) -> int:
     until = _delayed_until(work)
     if until is not None and now < until:
         return 0
-    width = view.service.update.parallelism or len(view.slots)
+    width = len(view.slots) if recreates(view.service) else view.service.update.parallelism or len(view.slots)
     busy = sum(1 for slot in view.slots if slot.current is not None and not _steady(work, slot))
     return max(0, width - busy)
 

@@ -89,7 +89,7 @@ def test_a_compose_file_may_set_what_concerns_its_stack() -> None:
     ],
 )
 def test_what_is_read_but_not_acted_on_is_listed(extensions: dict[str, Any], waiting: tuple[str, ...]) -> None:
-    assert not_acted_on(extensions) == waiting
+    assert not_acted_on(service_with(**extensions).extensions) == waiting
 
 
 def test_every_extension_is_acted_on_or_listed() -> None:
