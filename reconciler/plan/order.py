@@ -26,7 +26,7 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
 
 
 def recreates(service: Service) -> bool:
-    """Say whether all old containers stop before any new one starts."""
+    """Say whether all slots are replaced at once, the old container of each first."""
     return bool(service.extensions.get("x-rollout", {}).get("strategy") == "recreate")
 
 
