@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.apply import Applier, Ended
-from reconciler.errors import Conflict, InvalidState, ReconcilerError, Refused, Unreachable
+from reconciler.errors import InvalidState, ReconcilerError, Unreachable
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
@@ -41,6 +41,20 @@ class World:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything a turn decides from, and the decision.
+
+    previous  the last revision applied whole, None when there is none or it can no longer be read
+    """
+
+    desired: DesiredState
+    previous: DesiredState | None
+    history: History
+    observed: ObservedState
+    plan: Plan
+
+
 @dataclass(slots=True)
 class Reconciler:
     """The loop's own memory between turns: only what makes the next turn cheaper or safer, nothing it could not relearn.
@@ -61,29 +75,40 @@ class Reconciler:
 
         Everything that touches the source happens here, so that a resident loop can do it in a thread of its own.
         """
-        history = self.world.store.history()
-        try:
-            revision = self.world.source.fetch()
-            if self.wanted is None or revision.id != self.wanted.revision.id:
-                self.wanted = self.world.load(self.world.source.files(revision.id), revision)
-            self.trouble = None
-        except (Unreachable, Refused, InvalidState) as problem:
-            self.trouble = problem
-            self.wanted = self.wanted or self._load_revision(history.applied)
-        if history.applied and (self.good is None or self.good.revision.id != history.applied):
-            self.good = self._load_revision(history.applied)
+        newest, held = _raised(self._take_newest), _raised(self._hold_good)
+        self.trouble = newest or held
+
+    def _take_newest(self) -> None:
+        revision = self.world.source.fetch()
+        if self.wanted is None or revision.id != self.wanted.revision.id:
+            self.wanted = self.world.load(self.world.source.files(revision.id), revision)
+
+    def _hold_good(self) -> None:
+        """Have the last revision that was applied whole at hand, to fall back to, whatever becomes of the remote."""
+        applied = self.world.store.history().applied
+        if applied and (self.good is None or self.good.revision.id != applied):
+            self.good = self._load_revision(applied)
+        self.wanted = self.wanted or self.good
         if self.good is not None:
             self.world.source.keep(self.good.revision.id, self.good.environment.name)
 
     def _load_revision(self, name: str) -> DesiredState | None:
         """Return a past revision, or None when it can no longer be read: then nothing can fall back to it."""
-        if not name:
-            return None
         try:
             revision = self.world.source.revision(name)
             return self.world.load(self.world.source.files(revision.id), revision)
         except ReconcilerError:
             return None
+
+    def look(self) -> Look:
+        """Plan what a turn would do now, and do nothing. Raises what keeps it from that, such as an engine that is away."""
+        wanted = self.wanted
+        if wanted is None:
+            raise self.trouble or Unreachable("no valid revision has been seen yet")
+        history = self.world.store.history()
+        previous = self.good if self.good and self.good.revision.id == history.applied else None
+        observed = self._observe(wanted, history, previous)
+        return Look(wanted, previous, history, observed, make_plan(wanted, observed, history, previous, self.applier.busy))
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
         """Do one turn with what the source said last. Never raises for what a person or a neighbour did: the report says so.
@@ -92,20 +117,26 @@ class Reconciler:
         """
         started = self.world.clock.now()
         try:
-            return self._turn(started, woke, patience_seconds)
-        except (Unreachable, Conflict, Refused, InvalidState) as problem:
-            return self._failed(started, woke, problem)
+            look = self.look()
+            ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds))
+            return self._record(started, woke, look, ended)
+        except ReconcilerError as problem:
+            return self.failed(woke, problem, started)
 
-    def _turn(self, started: datetime, woke: str, patience_seconds: float | None) -> Report:
-        wanted = self.wanted
-        if wanted is None:
-            raise self.trouble or Unreachable("no valid revision has been seen yet")
-        history = self.world.store.history()
-        previous = self.good if self.good and self.good.revision.id == history.applied else None
-        observed = self._observe(wanted, history, previous)
-        plan = make_plan(wanted, observed, history, previous, self.applier.busy)
-        ended = (*self.applier.collect(), *self.applier.apply(plan, patience_seconds))
-        return self._record(started, woke, wanted, plan, ended, observed, history, previous)
+    def failed(self, woke: str, problem: ReconcilerError, started: datetime | None = None) -> Report:
+        """Record a turn that could not even plan."""
+        now = self.world.clock.now()
+        report = Report(
+            started=started or now,
+            finished=now,
+            woke=woke,
+            operation=Operation.ERROR,
+            revision=self.wanted.revision if self.wanted else None,
+            applied=self.good.revision.id if self.good else "",
+            error=_said(problem),
+            hint=problem.hint,
+        )
+        return self._keep(report)
 
     # --- observe -----------------------------------------------------------------------------------------------------
 
@@ -118,57 +149,50 @@ class Reconciler:
 
     # --- record ------------------------------------------------------------------------------------------------------
 
-    def _record(
-        self,
-        started: datetime,
-        woke: str,
-        wanted: DesiredState,
-        plan: Plan,
-        ended: Iterable[Ended],
-        observed: ObservedState,
-        history: History,
-        previous: DesiredState | None,
-    ) -> Report:
-        ended, now = tuple(ended), self.world.clock.now()
-        learned = learn(history, plan, ended, now, asked_registries(wanted, history, observed), images_of(wanted))
-        if learned.applied == wanted.revision.id:
-            self.good = wanted
+    def _record(self, started: datetime, woke: str, look: Look, ended: tuple[Ended, ...]) -> Report:
+        now = self.world.clock.now()
+        asked = tuple(asked_registries(look.desired, look.history, look.observed))
+        # Learned on top of what is stored by now: a person may have said `retry` while this turn went on.
+        learned = self.world.store.change(lambda history: learn(history, look.plan, ended, now, asked))
+        if learned.applied == look.desired.revision.id:
+            self.good = look.desired
         outcomes = tuple(outcome for _, outcome in ended)
         report = Report(
             started=started,
             finished=now,
             woke=woke,
             operation=Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED,
-            plan=plan,
+            plan=look.plan,
             outcomes=outcomes,
-            stacks=stacks_status(plan, wanted, observed, learned, previous),
-            revision=wanted.revision,
+            stacks=stacks_status(look.plan, look.desired, look.observed, learned, look.previous),
+            revision=look.desired.revision,
             applied=learned.applied,
-            error=str(self.trouble) if self.trouble else "",
+            error=_said(self.trouble) if self.trouble else "",
             hint=self.trouble.hint if self.trouble else "",
         )
-        self.world.store.record(condense(report), learned)
-        return report
+        return self._keep(report)
 
-    def _failed(self, started: datetime, woke: str, problem: ReconcilerError) -> Report:
-        applied = self.world.store.history().applied
-        report = Report(
-            started=started,
-            finished=self.world.clock.now(),
-            woke=woke,
-            operation=Operation.ERROR,
-            revision=self.wanted.revision if self.wanted else None,
-            applied=applied,
-            error=str(problem),
-            hint=problem.hint,
-        )
-        self.world.store.record(condense(report), None)
+    def _keep(self, report: Report) -> Report:
+        """Put the turn into the state directory's log; a full disk must not end the loop, so the report says it."""
+        try:
+            self.world.store.record(condense(report))
+        except ReconcilerError as problem:
+            return replace(report, error="; ".join(filter(None, (report.error, str(problem)))))
         return report
 
 
-def images_of(desired: DesiredState) -> dict[str, str]:
-    """Return the image reference of each service, by service id."""
-    return {service.id: service.image for stack in desired.stacks for service in stack.services}
+def _raised(work: Callable[[], None]) -> ReconcilerError | None:
+    try:
+        work()
+    except ReconcilerError as problem:
+        return problem
+    return None
+
+
+def _said(problem: ReconcilerError) -> str:
+    """Say in one line what is wrong: the first problem of a wrong file, and how many more there are."""
+    more = len(problem.problems) - 1 if isinstance(problem, InvalidState) else 0
+    return f"{problem} (and {more} more; `reconciler validate` shows them)" if more else str(problem)
 
 
 def next_wake(report: Report, interval_seconds: float, now: datetime) -> float:

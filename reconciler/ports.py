@@ -148,14 +148,14 @@ class Store(Protocol):
     def history(self) -> History:
         """Return what earlier turns learned; a fresh one, with a new key, where there is nothing yet."""
 
-    def record(self, turn: Turn, history: History | None) -> None:
-        """Keep a turn, and the history it leads to (None: unchanged), in one transaction.
-
-        A turn that did and found nothing new only replaces the last one of its kind, so that idling fills no disk.
-        """
+    def record(self, turn: Turn) -> None:
+        """Keep a turn. One that did and found nothing new only replaces the last one of its kind: idling fills no disk."""
 
     def change(self, edit: Callable[[History], History]) -> History:
-        """Replace the history by an edited one, in one transaction: for the verbs a person says."""
+        """Replace the history by an edited one, in one transaction: a person's word is never lost to a turn, or a turn's to it.
+
+        `edit` is a pure function and may be called more than once.
+        """
 
     def turns(self, limit: int = 100) -> tuple[Turn, ...]:
         """Return the last turns, newest first; at least the last 100 that did something are kept."""

@@ -175,4 +175,5 @@ def condense(report: Report) -> Turn:
         stacks=report.stacks,
         error=report.error,
         hint=report.hint,
+        done=sum(one.done for one in report.outcomes),
     )

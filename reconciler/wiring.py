@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -34,7 +35,7 @@ class Workplace:
     def store(self) -> Store:
         from reconciler.drivers.sqlite import SqliteStore
 
-        return SqliteStore(self.settings.state)
+        return SqliteStore(self.settings.state, warn=_warn)
 
     def clock(self) -> Clock:
         from reconciler.drivers.clock import SystemClock
@@ -75,6 +76,10 @@ def _operator(path: Path) -> Operator:
     except OSError as error:
         message = f"the operator's file cannot be read: {error.strerror}"
         raise InvalidState([Problem("R114", message, Mark(str(path)), hint="see --operator")]) from error
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def open_source(settings: Settings) -> Source:

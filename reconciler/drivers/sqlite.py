@@ -6,132 +6,186 @@ a file of its own.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from reconciler.errors import Refused
+from reconciler.errors import Refused, Unreachable
 from reconciler.model.history import Backoff, HashKey, History, Quarantine
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 
-VERSION = 1
-KEPT_TURNS = 1000
+MOST_TURNS = {False: 1000, True: 200}
+"""How many turns are kept: of those that did something, and of those that only saw something new."""
 BUSY_SECONDS = 10.0
+KEY_BYTES = 32
 
-_MIGRATIONS: Mapping[int, str] = {
-    1: """
-        CREATE TABLE history (only INTEGER PRIMARY KEY CHECK (only = 1), document TEXT NOT NULL);
-        CREATE TABLE turns (number INTEGER PRIMARY KEY AUTOINCREMENT, idle INTEGER NOT NULL, document TEXT NOT NULL);
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE history (only INTEGER PRIMARY KEY CHECK (only = 1), document TEXT NOT NULL);
+    CREATE TABLE turns (number INTEGER PRIMARY KEY AUTOINCREMENT, idle INTEGER NOT NULL, document TEXT NOT NULL);
+    CREATE INDEX turns_by_kind ON turns (idle, number);
     """,
-}
-"""Schema version -> what leads to it from the one before."""
+)
+"""What leads from each version of the schema to the next; their number is the version this program writes."""
+
+Answer = TypeVar("Answer")
 
 
 class SqliteStore:
     """The Store port on a directory. Several processes may use it at once."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open or make it. Raises Refused when a newer version of this program wrote it, or it cannot be written."""
+    def __init__(
+        self, directory: Path, *, warn: Callable[[str], None] = lambda text: None, migrations: Sequence[str] = MIGRATIONS
+    ) -> None:
+        """Open or make it; `warn` hears of a damaged database that was put aside.
+
+        Raises Refused when a newer version of this program wrote it, or it cannot be written.
+        """
         self._directory = directory
         self._path = directory / "state.db"
-        self.moved_aside: Path | None = None
+        self._warn = warn
+        self._migrations = migrations
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.key = _read_key(directory / "hash.key")
-            self._open()
-        except OSError as error:
+            self._key = _read_key(directory / "hash.key")
+            self._do(lambda database: None)
+        except (OSError, Unreachable) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             hint = "name a directory you may write: --state DIR or RECONCILER_STATE"
-            raise Refused(f"state directory {directory}: {error.strerror}", hint=hint) from error
+            raise Refused(f"state directory {directory}: {why}", hint=hint) from error
 
     def history(self) -> History:
-        with self._transaction() as database:
-            return self._history(database)
+        """Return what earlier turns learned. Raises Unreachable when the database cannot be read now."""
+        return self._do(self._history)
 
-    def record(self, turn: Turn, history: History | None) -> None:
-        with self._transaction() as database:
-            self._keep(database, turn)
-            if history is not None:
-                _write_history(database, history)
+    def record(self, turn: Turn) -> None:
+        """Keep a turn; one that did nothing and saw nothing new takes the place of the last of its kind."""
+        self._do(lambda database: _keep(database, turn))
 
     def change(self, edit: Callable[[History], History]) -> History:
-        with self._transaction() as database:
-            history = edit(self._history(database))
-            _write_history(database, history)
-            return history
+        """Replace the history by an edited one, in one transaction."""
+
+        def work(database: sqlite3.Connection) -> History:
+            before = self._history(database)
+            after = edit(before)
+            if after != before:
+                _write_history(database, after)
+            return after
+
+        return self._do(work)
 
     def turns(self, limit: int = 100) -> tuple[Turn, ...]:
-        with self._transaction() as database:
+        """Return the last turns, newest first."""
+
+        def work(database: sqlite3.Connection) -> tuple[Turn, ...]:
             rows = database.execute("SELECT document FROM turns ORDER BY number DESC LIMIT ?", (limit,))
             return tuple(_turn(json.loads(document)) for (document,) in rows)
 
+        return self._do(work)
+
     # --- the database ------------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _do(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Work in one transaction, on a new database if this one is damaged. Raises Unreachable when it is not to be had."""
         try:
-            self._migrate()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise Refused(f"state database {self._path}: {error}", hint="see that nothing else holds it") from error
-            self._move_aside()
-            self._migrate()
+            try:
+                return self._transact(work)
+            except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._replace_damaged()
+                return self._transact(work)
+        except sqlite3.OperationalError as error:
+            hint = "make room on its disk, and see that no other program holds it"
+            raise Unreachable(f"state database {self._path}: {error}", hint=hint) from error
 
-    def _migrate(self) -> None:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        with self._transaction() as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                message = f"state database {self._path} has version {version}; this program knows versions up to {VERSION}"
-                raise Refused(message, hint="run the newer program again, or name another --state directory")
-            for number in range(version + 1, VERSION + 1):
-                for statement in _MIGRATIONS[number].split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {number}")
-
-    def _move_aside(self) -> None:
-        """A damaged database is kept for whoever wants to look; nothing that matters is lost with it."""
-        self.moved_aside = self._path.with_name(f"state.db.damaged-{secrets.token_hex(4)}")
-        self._path.rename(self.moved_aside)
-        for suffix in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
+    def _transact(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        if not self._path.exists():
+            with self._locked():
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("BEGIN IMMEDIATE")
-            yield database
+            self._migrate(database)
+            answer = work(database)
             database.execute("COMMIT")
-        finally:
-            database.close()
+            return answer
 
-    # --- rows --------------------------------------------------------------------------------------------------------
+    def _migrate(self, database: sqlite3.Connection) -> None:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        known = len(self._migrations)
+        if version > known:
+            message = f"state database {self._path} has version {version}; this program knows versions up to {known}"
+            raise Refused(message, hint="run the newer program again, or name another --state directory")
+        for number in range(version, known):
+            for statement in self._migrations[number].split(";"):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {number + 1}")
+
+    def _replace_damaged(self) -> None:
+        """Put a damaged database aside for whoever wants to look; nothing that matters is lost with it."""
+        with self._locked():
+            if self._is_whole():
+                return  # Another process was first.
+            aside = self._path.with_name(f"state.db.damaged-{secrets.token_hex(4)}")
+            self._path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._warn(f"the state database was damaged and begins anew; the old one is {aside}")
+
+    def _is_whole(self) -> bool:
+        def look(database: sqlite3.Connection) -> None:
+            self._history(database)
+            for (document,) in database.execute("SELECT document FROM turns"):
+                _turn(json.loads(document))
+
+        try:
+            self._transact(look)
+        except sqlite3.OperationalError:
+            raise
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError):
+            return False
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time make or replace the file."""
+        with open(os.open(self._directory / "state.lock", os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _history(self, database: sqlite3.Connection) -> History:
         row = database.execute("SELECT document FROM history").fetchone()
-        return History(self.key, fresh=True) if row is None else _read_history(json.loads(row[0]), self.key)
+        return History(self._key, fresh=True) if row is None else _read_history(json.loads(row[0]), self._key)
 
-    def _keep(self, database: sqlite3.Connection, turn: Turn) -> None:
-        """Turns that did nothing and found nothing new replace one another."""
-        last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
-        idle = last is not None and _same_news(_turn(json.loads(last[2])), turn)
-        if last is not None and last[1] and idle:
-            database.execute("DELETE FROM turns WHERE number = ?", (last[0],))
-        database.execute("INSERT INTO turns (idle, document) VALUES (?, ?)", (idle, json.dumps(asdict(turn), default=str)))
-        database.execute("DELETE FROM turns WHERE number <= (SELECT MAX(number) FROM turns) - ?", (KEPT_TURNS,))
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _keep(database: sqlite3.Connection, turn: Turn) -> None:
+    last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
+    before = _turn(json.loads(last[2])) if last else None
+    idle = not turn.done and not turn.failed and before is not None and before.applied == turn.applied
+    if before is not None and idle and last[1] and _same_news(before, turn):
+        database.execute("DELETE FROM turns WHERE number = ?", (last[0],))
+    document = json.dumps(asdict(turn), default=str)
+    database.execute("INSERT INTO turns (idle, document) VALUES (?, ?)", (idle, document))
+    newest = "SELECT number FROM turns WHERE idle = ? ORDER BY number DESC LIMIT ?"
+    database.execute(f"DELETE FROM turns WHERE idle = ? AND number NOT IN ({newest})", (idle, idle, MOST_TURNS[idle]))
 
 
 def _same_news(last: Turn, turn: Turn) -> bool:
     def news(one: Turn) -> tuple[object, ...]:
-        return one.operation, one.revision, one.applied, one.plan, one.failed, one.error
+        return one.operation, one.revision, one.plan, one.error
 
     return news(last) == news(turn)
 
@@ -141,22 +195,34 @@ def _read_key(path: Path) -> HashKey:
     try:
         secret = path.read_bytes()
     except FileNotFoundError:
-        secret = secrets.token_bytes(32)
-        made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        made.touch(mode=0o600)
-        made.write_bytes(secret)
-        try:
-            os.link(made, path)
-        except FileExistsError:
-            secret = path.read_bytes()
-        finally:
-            made.unlink()
+        secret = b""
+    if len(secret) < KEY_BYTES:
+        secret = _make_key(path)
     return HashKey(hashlib.sha256(b"id" + secret).hexdigest()[:8], secret)
+
+
+def _make_key(path: Path) -> bytes:
+    """Put a new key in its place whole, or take the one that another process has put there meanwhile."""
+    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        if path.exists():
+            made.replace(path)  # What stands there is no key: a machine that lost power left it.
+        else:
+            with suppress(FileExistsError):
+                path.hardlink_to(made)
+        return path.read_bytes()
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _write_history(database: sqlite3.Connection, history: History) -> None:
     document = asdict(replace(history, key=HashKey("", b""), replaced={}))
     del document["key"]
+    document["pulled"] = sorted(history.pulled)
     document["jobs"] = {name: sorted(specs) for name, specs in history.jobs.items()}
     document["replaced"] = [[*key, count] for key, count in history.replaced.items()]
     database.execute("INSERT OR REPLACE INTO history (only, document) VALUES (1, ?)", (json.dumps(document, default=str),))
@@ -172,6 +238,8 @@ def _read_history(document: Mapping[str, Any], key: HashKey) -> History:
         quarantine={name: Quarantine(**{**one, "at": _time(one["at"])}) for name, one in document["quarantine"].items()},
         heals=_backoffs(document["heals"]),
         retries=_backoffs(document["retries"]),
+        pulled=frozenset(document["pulled"]),
+        ran={name: tuple(images) for name, images in document["ran"].items()},
         jobs={name: frozenset(specs) for name, specs in document["jobs"].items()},
         retried=_times(document["retried"]),
         replaced={(slot, spec): count for slot, spec, count in document["replaced"]},

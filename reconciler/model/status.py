@@ -109,6 +109,7 @@ class Turn:
 
     plan     the plan as it was printed, "" where there was none
     failed   "action: what the engine said" for each action that failed
+    done     how many actions were done
     """
 
     started: datetime
@@ -125,3 +126,4 @@ class Turn:
     stacks: tuple[StackStatus, ...]
     error: str
     hint: str
+    done: int = 0

@@ -26,13 +26,12 @@ class MemoryStore:
         """Return what earlier turns learned."""
         return self._history
 
-    def record(self, turn: Turn, history: History | None) -> None:
-        """Keep a turn and the history it leads to; a turn like the one before it takes its place."""
+    def record(self, turn: Turn) -> None:
+        """Keep a turn; one like the turn before it takes its place."""
         with self._lock:
             if self._turns and _same(self._turns[-1], turn):
                 self._turns.pop()
             self._turns = [*self._turns, turn][-MOST_TURNS:]
-            self._history = history or self._history
 
     def change(self, edit: Callable[[History], History]) -> History:
         """Replace the history by an edited one."""
@@ -65,4 +64,8 @@ class MemoryStore:
 
 def _same(before: Turn, after: Turn) -> bool:
     """Say whether a turn repeats the one before: it did nothing, and says the same but for its time."""
-    return not after.failed and replace(before, started=after.started, finished=after.finished, woke=after.woke) == after
+    return (
+        not after.failed
+        and not after.done
+        and replace(before, started=after.started, finished=after.finished, woke=after.woke) == after
+    )
