@@ -91,11 +91,11 @@ class Resident:
             thread.start()
         woke: tuple[str, ...] = ("start",)
         while not self.stop.is_set():
-            woke = self.bell.wait(self._turn(woke)) or ("interval",)
+            woke = self.bell.wait(self.turn(woke)) or ("interval",)
         self.reconciler.applier.stop(STOP_SECONDS)
         self._release()
 
-    def _turn(self, woke: tuple[str, ...]) -> float:
+    def turn(self, woke: tuple[str, ...]) -> float:
         """Make a turn if we may. Returns in how many seconds the next one is due."""
         clock = self.reconciler.world.clock
         self.pulse.beat = clock.now()
