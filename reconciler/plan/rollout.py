@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from reconciler.model.desired import FailureAction, Order
-from reconciler.model.observed import Phase, Probe
+from reconciler.model.observed import Phase
 from reconciler.model.plan import (
     DeliverFiles,
     Failure,
@@ -28,9 +28,9 @@ from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
-from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, why_failed
+from reconciler.plan.readiness import is_complete, is_ready, why_failed
 from reconciler.plan.reasons import because, facts
-from reconciler.plan.upkeep import keep
+from reconciler.plan.upkeep import await_ready, keep
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 
@@ -119,7 +119,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     elif is_ready(current.instance, work.view.service, work.world.now) or _tolerated(work, current):
         _finish(work, chain, slot, current, stale)
     else:
-        _await(work, group, slot, current)
+        await_ready(work, group, f"finish {slot.name}", current)
 
 
 def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
@@ -135,17 +135,6 @@ def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Mem
     if not current.instance.running:
         chain.then("start", StartInstance(target_of(current)))
     chain.then("remove-new", RemoveInstance(target_of(stale)))
-
-
-def _await(work: Work, group: str, slot: Slot, current: Member) -> None:
-    instance, service = current.instance, work.view.service
-    if instance.probe is Probe.NONE:
-        work.draft.wait(
-            group, f"finish {slot.name}", f"{instance.name} has run for a while", wake_at=settles_at(instance, service)
-        )
-    else:
-        until = fails_at(instance, service)
-        work.draft.wait(group, f"finish {slot.name}", f"{instance.name} is healthy", wake_at=until, until=until)
 
 
 # --- a failed replacement --------------------------------------------------------------------------------------------

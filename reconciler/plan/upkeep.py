@@ -21,7 +21,7 @@ from reconciler.plan import instances
 from reconciler.plan.diff import Reattach
 from reconciler.plan.draft import Chain
 from reconciler.plan.gates import unmet
-from reconciler.plan.readiness import is_complete, start_error
+from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, start_error
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
@@ -37,6 +37,9 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             _first_start(work, slot, member)
         case Phase.RUNNING if member.instance.probe is Probe.UNHEALTHY:
             _restart(work, slot, member, f"{member.instance.name} is unhealthy")
+        case Phase.RUNNING | Phase.RESTARTING if not is_ready(member.instance, work.view.service, work.world.now):
+            # A revision counts as applied, and `apply` ends, when everything serves: not when everything was started.
+            await_ready(work, work.view.service.id, f"see {slot.name} serve", member)
         case Phase.PAUSED:
             if group := work.mend(slot.number, f"{member.instance.name} is paused"):
                 work.chain(group, slot.number, facts("paused by hand")).then("unpause", UnpauseInstance(target_of(member)))
@@ -51,6 +54,19 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             work.draft.wait(work.view.service.id, f"create {slot.name}", "its removal by the engine is done")
         case _:
             pass
+
+
+def await_ready(work: Work, group: str, what: str, member: Member) -> None:
+    """Wait until a container serves, and wake when it should at the latest."""
+    instance, service = member.instance, work.view.service
+    if instance.phase is Phase.RESTARTING:
+        work.draft.wait(group, what, f"{instance.name} stops crashing")
+    elif instance.probe is Probe.NONE:
+        work.draft.wait(group, what, f"{instance.name} has run for a while", wake_at=settles_at(instance, service))
+    else:
+        until = fails_at(instance, service)
+        wake_at = until if until > work.world.now else None
+        work.draft.wait(group, what, f"{instance.name} is healthy", wake_at=wake_at, until=until)
 
 
 def _rename(work: Work, slot: Slot, member: Member) -> None:
