@@ -116,10 +116,20 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     elif current.instance.phase is Phase.CREATED:
         stops = stale if work.view.order[0] is Order.STOP_FIRST and stale.instance.running else None
         _start(work, chain, slot, target_of(current), stops)
-    elif is_ready(current.instance, work.view.service, work.world.now) or _tolerated(work, current):
+    elif _has_come(work, current):
         _finish(work, chain, slot, current, stale)
     else:
         await_ready(work, group, f"finish {slot.name}", current)
+
+
+def _has_come(work: Work, current: Member) -> bool:
+    """The new one took its place: it serves, or ended well where it is meant to end."""
+    service = work.view.service
+    return (
+        is_ready(current.instance, service, work.world.now)
+        or is_complete(current.instance, service)
+        or _tolerated(work, current)
+    )
 
 
 def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
@@ -226,8 +236,7 @@ def _steady(work: Work, slot: Slot) -> bool:
     member = slot.current
     if member is None or slot.stale is not None:
         return False
-    ready = is_ready(member.instance, work.view.service, work.world.now)
-    return ready or is_complete(member.instance, work.view.service) or _tolerated(work, member)
+    return _has_come(work, member)
 
 
 def _delayed_until(work: Work) -> datetime | None:
