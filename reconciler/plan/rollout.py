@@ -112,7 +112,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     group = work.open(Verb.UPDATE, _title(work), because(stale.comparison, work.view.service, stale.instance))
     chain = work.chain(group, slot.number, work.reasons(group))
     if stale.instance.name.endswith(instances.TEMPORARY):
-        _return_to(work, chain, slot, current, stale)
+        _take_back(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.CREATED:
         stops = stale if work.view.order[0] is Order.STOP_FIRST and stale.instance.running else None
         _start(work, chain, slot, target_of(current), stops)
@@ -137,6 +137,15 @@ def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member
     retire(work, chain, stale)
     if current.instance.name != slot.name:
         chain.then("rename", RenameInstance(target_of(current), slot.name))
+
+
+def _take_back(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
+    """Git went back before the new one took its place: where both may run, it serves until the old one does again."""
+    beside = work.view.order[0] is Order.START_FIRST and stale.instance.running
+    if beside and not _has_come(work, current):
+        keep(work, slot, current)
+    else:
+        _return_to(work, chain, slot, current, stale)
 
 
 def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
