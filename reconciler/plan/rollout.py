@@ -257,6 +257,9 @@ def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
     """Begin: create under the temporary name; start-first starts it beside the old one, stop-first in its stead."""
     chain = work.chain(group, slot.number, because(old.comparison, work.view.service, old.instance))
     name = slot.name + instances.TEMPORARY
+    if old.instance.name == name:
+        # It took over from one that is gone, and Git moved on before it got the name: that must be free for its successor.
+        chain.then("rename", RenameInstance(target_of(old), slot.name), work.draft.needed(f"name:{slot.name}"))
     _make(work, chain, slot, name, old)
     stops = old if work.view.order[0] is Order.STOP_FIRST and old.instance.running else None
     _start(work, chain, slot, Target(name), stops)

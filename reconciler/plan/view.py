@@ -130,7 +130,7 @@ def _build(
 
     found = {number: tuple(map(judge, instances)) for number, instances in fleet.slots(service.id).items()}
     wanted = range(1, service.replicas + 1)
-    slots = tuple(_slot(service, number, found.get(number, ())) for number in wanted)
+    slots = tuple(_slot(service, number, found.get(number, ()), observed.at) for number in wanted)
     surplus = tuple(member for number in sorted(found) if number not in wanted for member in found[number])
     held = failure_of(service, revision, history)
     return ServiceView(stack, service, spec, slots, surplus, service.heal_own or stack.heal, held)
@@ -144,19 +144,20 @@ def failure_of(service: Service, revision: str, history: History) -> str:
     return quarantine.message
 
 
-def _slot(service: Service, number: int, members: Iterable[Member]) -> Slot:
+def _slot(service: Service, number: int, members: Iterable[Member], now: datetime) -> Slot:
     """Settle who holds the slot: the best current and the best stale one; the rest are too many."""
-    ranked = sorted(members, key=lambda member: _worth(member, service.instance_name(number)))
+    ranked = sorted(members, key=lambda member: _worth(member, service, number, now))
     current = next((member for member in ranked if member.current), None)
     stale = next((member for member in ranked if not member.current), None)
     extra = tuple(member for member in ranked if member is not current and member is not stale)
     return Slot(number, service.instance_name(number), current, stale, extra)
 
 
-def _worth(member: Member, name: str) -> tuple[bool, bool, str, str]:
-    """Under its final name before a temporary one, running before stopped, older before younger."""
+def _worth(member: Member, service: Service, number: int, now: datetime) -> tuple[bool, bool, bool, str, str]:
+    """Who serves comes first, then under its final name before a temporary one, running before stopped, older first."""
     instance = member.instance
-    return instance.name != name, not instance.running, str(instance.created or ""), instance.id
+    named = instance.name == service.instance_name(number)
+    return not is_ready(instance, service, now), not named, not instance.running, str(instance.created or ""), instance.id
 
 
 def is_job(view: ServiceView) -> bool:
