@@ -16,6 +16,8 @@ REVISION = "io.reconciler.created-revision"
 ROLE = "io.reconciler.role"
 FIELDS = "io.reconciler.fields"
 """Which engine fields Git set at creation, comma-separated: so that a field that Git no longer sets is seen."""
+DELIVERED = "io.reconciler.delivered"
+"""Which files were put into the container before its first start, a line each: so that one that Git drops is seen."""
 SHOWN = "io.reconciler.shown"
 """Names of environment variables whose value stood literally in Git at creation, so a plan may show the old value."""
 

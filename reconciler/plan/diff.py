@@ -144,6 +144,9 @@ def _contents(service: Service, instance: Instance, observed: ObservedState) -> 
         wanted = content_digest(file.content, file.mode, file.uid, file.gid)
         if found != wanted and (instance.id, file.target) in observed.contents:
             yield Difference(f"content of {file.target}", "", "(changed)", "(changed)")
+    delivered = instance.labels.get(labels.DELIVERED, "").splitlines()
+    for target in sorted(set(delivered) - {file.target for file in service.files}):
+        yield Difference(f"content of {target}", "", "(changed)", "(none)")
 
 
 def _content_volumes(service: Service, instance: Instance) -> Iterator[Difference]:

@@ -56,6 +56,7 @@ def identity(world: World, view: ServiceView, slot: int) -> dict[str, str]:
         labels.SLOT: str(slot),
         labels.SPEC: view.spec,
         labels.FIELDS: fields_set(service),
+        **({labels.DELIVERED: "\n".join(sorted(file.target for file in service.files))} if service.files else {}),
         labels.SHOWN: ",".join(shown_names(service)),
         labels.REVISION: world.desired.revision.id,
         labels.ROLE: labels.ROLE_INSTANCE,
