@@ -97,9 +97,11 @@ def _fixed_address(service: Service) -> str:
 
 
 def _namespace_user(service: Service, stack: Stack) -> str:
-    wanted = f"service:{service.name}"
-    for other in stack.services:
-        host = other.container.get("HostConfig", {})
-        if wanted in (other.network_mode, host.get("IpcMode"), host.get("PidMode")):
-            return other.name
-    return ""
+    return next((other.name for other in stack.services if service.name in owners(other)), "")
+
+
+def owners(service: Service) -> tuple[str, ...]:
+    """Return the services whose namespaces it lives in."""
+    host: Mapping[str, Any] = service.container.get("HostConfig", {})
+    modes = (service.network_mode, host.get("IpcMode"), host.get("PidMode"))
+    return tuple(str(mode).removeprefix("service:") for mode in modes if str(mode).startswith("service:"))

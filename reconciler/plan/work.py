@@ -11,6 +11,7 @@ from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import Group, Reason, Target, Verb
 from reconciler.model.spec import live_document, spec_hash
 from reconciler.plan.draft import Chain, Draft
+from reconciler.plan.order import owners
 from reconciler.plan.reasons import facts
 from reconciler.plan.view import Member, ServiceView, World
 
@@ -73,11 +74,20 @@ class Work:
         return self.draft.needed(*networks, *volumes, *content, f"image:{service.image}", f"name:{name}")
 
     def lacking(self) -> str:
-        """Say which network, volume or image it needs that nobody can use now; "" when there is none."""
+        """Say which network, volume, image or namespace it needs that nobody can use now; "" when there is none."""
         service, lacking = self.view.service, self.draft.lacking
         networks = (f"network:{attachment.network}" for attachment in service.networks)
         volumes = (f"volume:{volume}" for volume in service.volumes)
-        return next((lacking[thing] for thing in (*networks, *volumes, f"image:{service.image}") if thing in lacking), "")
+        things = (*networks, *volumes, f"image:{service.image}")
+        return next((lacking[thing] for thing in things if thing in lacking), "") or self._owner_in_motion()
+
+    def _owner_in_motion(self) -> str:
+        """Whoever moves in with a container that is about to be replaced would have to move again at once."""
+        for name in owners(self.view.service):
+            view = self.world.views.get(f"{self.view.service.stack}/{name}")
+            if view is not None and not view.held and any(slot.stale for slot in view.slots):
+                return f"{name} has been replaced"
+        return ""
 
     def ports_freed(self) -> tuple[str, ...]:
         """Return the actions of this plan that free host ports this service publishes."""
