@@ -81,7 +81,9 @@ def _open_creation(work: Work, slot: Slot) -> str | None:
 
 
 def _make(work: Work, chain: Chain, slot: Slot, name: str, inherits: Member | None) -> None:
-    chain.then("create", instances.create(work.world, work.view, slot.number, name, inherits), work.ingredients(name))
+    cleared = work.draft.needed(*(f"cleared:{member.instance.id}" for member in slot.extra))
+    change = instances.create(work.world, work.view, slot.number, name, inherits)
+    chain.then("create", change, (*work.ingredients(name), *cleared))
 
 
 def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:
@@ -284,7 +286,9 @@ def _clear(work: Work, slot: Slot) -> None:
     for number, member in enumerate(slot.extra, 1):
         reasons = facts(f"{member.instance.name} is one too many in slot {slot.number}")
         group = work.open(Verb.HEAL, "one container too many", reasons)
-        retire(work, work.draft.chain(group, f"{work.view.service.id}/{slot.number}/extra-{number}", reasons), member)
+        chain = work.draft.chain(group, f"{work.view.service.id}/{slot.number}/extra-{number}", reasons)
+        retire(work, chain, member)
+        work.draft.provides[f"cleared:{member.instance.id}"] = chain.last
 
 
 def _retire_surplus(work: Work) -> None:
