@@ -10,6 +10,9 @@ from reconciler.model.observed import Instance, Phase, Probe
 CRASHES = 2
 """As many restarts by the engine make a starting container a failed one."""
 
+LATE = timedelta(minutes=1)
+"""How long after its deadline a start is still judged."""
+
 
 def is_ready(instance: Instance, service: Service, now: datetime) -> bool:
     """Say whether it serves: healthy, or without a healthcheck running for the update's `monitor` time."""
@@ -27,6 +30,13 @@ def fails_at(instance: Instance, service: Service) -> datetime:
     """When a starting container has taken too long."""
     timing = service.health or HealthTiming()
     return (instance.started or _birth(instance)) + timedelta(seconds=timing.deadline_seconds)
+
+
+def is_on_trial(instance: Instance, service: Service, now: datetime) -> bool:
+    """Say whether it is (or was, when it ended) so young that its failure is its version's: not somebody's hands, not wear."""
+    timing = service.health or HealthTiming()
+    judged_until = _birth(instance) + timedelta(seconds=timing.deadline_seconds) + LATE
+    return (instance.finished if instance.ended and instance.finished else now) <= judged_until
 
 
 def why_failed(instance: Instance, service: Service, now: datetime) -> str:

@@ -28,7 +28,7 @@ from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
-from reconciler.plan.readiness import is_complete, is_ready, why_failed
+from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_failed
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.upkeep import await_ready, keep
 from reconciler.plan.view import Member, Slot
@@ -46,7 +46,7 @@ def roll(work: Work) -> None:
         match slot.current, slot.stale:
             case None, None:
                 _create(work, slot)
-            case Member() as current, None:
+            case Member() as current, None if slot not in failing:
                 keep(work, slot, current)
             case Member() as current, Member() as stale:
                 _go_on(work, slot, current, stale, failed=slot in failing)
@@ -162,13 +162,19 @@ def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Mem
 
 
 def _why_slot_failed(work: Work, slot: Slot) -> str:
-    """A slot fails the update while it holds a new container that failed and some slot still holds an old one."""
-    updating = any(one.stale for one in work.view.slots)
+    """A slot fails the update while it holds a new container that failed and there is an old one, or an older version."""
+    updating = any(one.stale for one in work.view.slots) or _comes_anew(work, slot)
     if not updating or slot.current is None or _tolerated(work, slot.current):
         return ""
     if slot.stale is not None and slot.stale.instance.name.endswith(instances.TEMPORARY):
         return ""
     return why_failed(slot.current.instance, work.view.service, work.world.now)
+
+
+def _comes_anew(work: Work, slot: Slot) -> bool:
+    """No old container is left, and yet there is an older version to go back to."""
+    trial = slot.current is not None and is_on_trial(slot.current.instance, work.view.service, work.world.now)
+    return trial and work.falls_back and not work.was_applied
 
 
 def _tolerated(work: Work, current: Member) -> bool:
@@ -189,7 +195,9 @@ def _fail(work: Work, failing: list[Slot]) -> None:
     view = work.view
     first = failing[0]
     why = f"{first.current.instance.name} {_why_slot_failed(work, first)}" if first.current else ""
-    group = work.open(Verb.UPDATE, "failed, the old containers stay", facts(why))
+    stay = any(slot.stale for slot in view.slots)
+    title = "failed, the old containers stay" if stay else "failed, the last good version comes back"
+    group = work.open(Verb.UPDATE, title, facts(why))
     work.draft.failures.append(Failure(view.service.id, view.spec, why))
     for slot in failing:
         if slot.current is not None and slot.stale is not None:

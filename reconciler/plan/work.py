@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.model import labels
-from reconciler.model.desired import Heal
+from reconciler.model.desired import DesiredState, FailureAction, Heal, Service
 from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import Group, Reason, Target, Verb
 from reconciler.model.spec import live_document, spec_hash
@@ -37,12 +37,25 @@ class Work:
     # --- drift -------------------------------------------------------------------------------------------------------
 
     @property
+    def before(self) -> Service | None:
+        """The service as the last revision asked for it that was applied whole."""
+        services = _services(self.world.previous, self.view.service.stack)
+        return next((one for one in services if one.name == self.view.service.name), None)
+
+    @property
+    def falls_back(self) -> bool:
+        """If this version fails, another one takes over that is known to be good."""
+        before = self.before
+        goes_back = self.view.service.update.failure_action is FailureAction.ROLLBACK
+        return goes_back and before is not None and spec_hash(before, self.world.history.key) != self.view.spec
+
+    @property
     def was_applied(self) -> bool:
         """Git has not changed this service since all of it was there: whatever differs now is drift."""
         world, service = self.world, self.view.service
         if world.history.applied == world.desired.revision.id:
             return True
-        before = next((one for one in _services(world.previous, service.stack) if one.name == service.name), None)
+        before = self.before
         if before is None or before.replicas != service.replicas:
             return False
         key = world.history.key
@@ -175,5 +188,5 @@ def _project(neighbour: Neighbour) -> str:
     return neighbour.labels.get(labels.COMPOSE_PROJECT, "")
 
 
-def _services(desired, stack: str):  # type: ignore[no-untyped-def]
+def _services(desired: DesiredState | None, stack: str) -> tuple[Service, ...]:
     return next((one.services for one in desired.stacks if one.name == stack), ()) if desired else ()
