@@ -55,11 +55,12 @@ class Work:
         world, service = self.world, self.view.service
         if world.history.applied == world.desired.revision.id:
             return True
-        before = self.before
-        if before is None or before.replicas != service.replicas:
-            return False
-        key = world.history.key
-        return (spec_hash(before, key), live_document(before)) == (spec_hash(service, key), live_document(service))
+        return self.before is not None and self._asks(self.before) == self._asks(service)
+
+    def _asks(self, service: Service) -> tuple[object, ...]:
+        """Everything about a service that is seen on the engine."""
+        spec = spec_hash(service, self.world.history.key)
+        return spec, live_document(service), service.networks, service.container_name, service.replicas
 
     def mend(self, slot: int, fact: str, title: str = "drift") -> str | None:
         """Open the group to heal a slot; None when it is not to be healed, or not yet (the plan then says so)."""
