@@ -40,7 +40,7 @@ def assume(desired: DesiredState, at: datetime, history: History, images: Iterab
         engine=NEWEST,
         instances=tuple(_instance(world, view, slot.number, slot.name) for view in world.views.values() for slot in view.slots),
         networks=tuple(
-            ObservedNetwork(_id(one.name), one.name, resource_labels(world, one), dict(one.payload))
+            ObservedNetwork(_id(one.name), one.name, resource_labels(world, one), dict(one.payload), _users(world, one.name))
             for stack in desired.stacks
             for one in stack.networks
         ),
@@ -48,6 +48,11 @@ def assume(desired: DesiredState, at: datetime, history: History, images: Iterab
         images={reference: ObservedImage(_id(reference), (reference,)) for reference in sorted(wanted)},
         neighbours=(),
     )
+
+
+def _users(world: World, network: str) -> frozenset[str]:
+    views = (view for view in world.views.values() if any(one.network == network for one in view.service.networks))
+    return frozenset(_id(slot.name) for view in views for slot in view.slots)
 
 
 def _volumes(world: World) -> Iterator[ObservedVolume]:

@@ -188,8 +188,11 @@ def _remove_resources(draft: Draft, left: Leftovers) -> None:
     for network in left.networks:
         stack, key = network.labels.get(labels.STACK, ""), network.labels.get(labels.COMPOSE_NETWORK, network.name)
         group = draft.group(f"{stack}/network/{key}", stack, f"network {key}", Verb.REMOVE, GONE, facts(GONE))
-        users = draft.needed(*(f"removed:{user}" for user in network.users))
-        draft.act(f"{stack}/network/{key}/remove", RemoveNetwork(network.id, network.name), group, facts(GONE), users)
+        gone = draft.needed(*(f"removed:{user}" for user in network.users))
+        if len(gone) < len(network.users):
+            draft.wait(group, f"remove {network.name}", "no container is on it any more")
+        else:
+            draft.act(f"{stack}/network/{key}/remove", RemoveNetwork(network.id, network.name), group, facts(GONE), gone)
     removals = [action.id for action in draft.actions if isinstance(action.change, RemoveInstance)]
     for volume in left.volumes:
         stack, key = volume.labels.get(labels.STACK, ""), volume.labels.get(labels.COMPOSE_VOLUME, volume.name)
