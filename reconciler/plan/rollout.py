@@ -30,7 +30,7 @@ from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
 from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_failed
 from reconciler.plan.reasons import because, facts
-from reconciler.plan.upkeep import await_ready, keep
+from reconciler.plan.upkeep import await_ready, keep, unpause
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 
@@ -120,6 +120,8 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
         _start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
         _finish(work, chain, slot, current, stale)
+    elif current.instance.phase is Phase.PAUSED:
+        unpause(work, slot, current)
     else:
         await_ready(work, group, f"finish {slot.name}", current)
 

@@ -41,8 +41,7 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             # A revision counts as applied, and `apply` ends, when everything serves: not when everything was started.
             await_ready(work, work.view.service.id, f"see {slot.name} serve", member)
         case Phase.PAUSED:
-            if group := work.mend(slot.number, f"{member.instance.name} is paused"):
-                work.chain(group, slot.number, facts("paused by hand")).then("unpause", UnpauseInstance(target_of(member)))
+            unpause(work, slot, member)
         case Phase.EXITED if not is_complete(member.instance, work.view.service):
             _revive(work, slot, member)
         case Phase.DEAD:
@@ -54,6 +53,12 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             work.draft.wait(work.view.service.id, f"create {slot.name}", "its removal by the engine is done")
         case _:
             pass
+
+
+def unpause(work: Work, slot: Slot, member: Member) -> None:
+    """Let a container go on that somebody paused."""
+    if group := work.mend(slot.number, f"{member.instance.name} is paused"):
+        work.chain(group, slot.number, facts("paused by hand")).then("unpause", UnpauseInstance(target_of(member)))
 
 
 def await_ready(work: Work, group: str, what: str, member: Member) -> None:
