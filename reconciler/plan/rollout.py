@@ -116,7 +116,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     if stale.instance.name.endswith(instances.TEMPORARY):
         _take_back(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.CREATED:
-        stops = stale if work.view.order[0] is Order.STOP_FIRST and stale.instance.running else None
+        stops = stale if work.view.order[0] is Order.STOP_FIRST else None
         _start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
         _finish(work, chain, slot, current, stale)
@@ -273,7 +273,7 @@ def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
         # It took over from one that is gone, and Git moved on before it got the name: that must be free for its successor.
         chain.then("rename", RenameInstance(target_of(old), slot.name), work.draft.needed(f"name:{slot.name}"))
     _make(work, chain, slot, name, old)
-    stops = old if work.view.order[0] is Order.STOP_FIRST and old.instance.running else None
+    stops = old if work.view.order[0] is Order.STOP_FIRST else None
     _start(work, chain, slot, Target(name), stops)
     work.draft.wait(group, f"finish {slot.name}", f"{name} is ready")
 
