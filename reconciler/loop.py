@@ -19,11 +19,12 @@ from reconciler.plan import make_plan
 from reconciler.plan.status import stacks_status
 from reconciler.ports import Clock, Files, Runtime, Source, Store
 from reconciler.record import condense, learn
+from reconciler.steady import Steady, moved
 
 Load = Callable[[Files, Revision], DesiredState]
 """The pure loader with the operator's settings bound: load/__init__.py."""
 
-SWEEP = timedelta(minutes=10)
+SWEEP_SECONDS = 600.0
 """How often everything is inspected, whatever events and lists say."""
 
 PATIENCE_SECONDS = 5.0
@@ -67,8 +68,12 @@ class Reconciler:
     applier: Applier
     wanted: DesiredState | None = None
     good: DesiredState | None = None
-    swept: datetime | None = None
+    swept: float | None = None
     trouble: ReconcilerError | None = field(default=None)
+    steady: Steady = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steady = Steady(self.world.clock)
 
     def refresh(self) -> None:
         """Ask the source: take the newest revision if it is valid, else keep the last good one and remember why.
@@ -105,9 +110,10 @@ class Reconciler:
         wanted = self.wanted
         if wanted is None:
             raise self.trouble or Unreachable("no valid revision has been seen yet")
-        history = self.world.store.history()
+        set_by = self.steady.set_by()
+        history = self._history(set_by)
         previous = self.good if self.good and self.good.revision.id == history.applied else None
-        observed = self._observe(wanted, history, previous)
+        observed = self.steady.corrected(self._observe(wanted, history, previous), set_by)
         return Look(wanted, previous, history, observed, make_plan(wanted, observed, history, previous, self.applier.busy))
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
@@ -138,11 +144,15 @@ class Reconciler:
         )
         return self._keep(report)
 
+    def _history(self, set_by: timedelta) -> History:
+        """Return what was learned, its times moved with the clock where that was set since the last look."""
+        return self.world.store.change(lambda history: moved(history, set_by)) if set_by else self.world.store.history()
+
     # --- observe -----------------------------------------------------------------------------------------------------
 
     def _observe(self, desired: DesiredState, history: History, previous: DesiredState | None) -> ObservedState:
-        now = self.world.clock.now()
-        thorough = self.swept is None or now - self.swept >= SWEEP
+        now = self.world.clock.monotonic()
+        thorough = self.swept is None or now - self.swept >= SWEEP_SECONDS
         observed = observe(self.world.runtime, desired, history, previous, thorough=thorough)
         self.swept = now if thorough else self.swept
         return observed

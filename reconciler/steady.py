@@ -1,0 +1,101 @@
+"""What do times of the engine and of the history mean after somebody set the clock?
+
+Ages, deadlines and back-offs go on as if nobody had: what was started ten seconds before the clock went two hours ahead is
+ten seconds old. The engine tells times by the wall clock, so what was told before it was set is moved with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from reconciler.model.history import Backoff, History
+from reconciler.model.observed import Instance, ObservedState
+from reconciler.ports import Clock
+
+NOTICEABLE = timedelta(seconds=5)
+"""A smaller difference is no setting: clocks are slewed, and looking takes time."""
+
+UNMOVED = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """When a container was started, as the engine tells it, and how far the clock was set since."""
+
+    started: datetime | None
+    moved: timedelta = UNMOVED
+
+
+@dataclass(slots=True)
+class Steady:
+    """Notices that the wall clock was set, by a clock that never is."""
+
+    clock: Clock
+    _wall: datetime | None = None
+    _monotonic: float = 0.0
+    _told: dict[str, Told] = field(default_factory=dict)
+
+    def set_by(self) -> timedelta:
+        """Return how far the wall clock was set since the last call: mostly not at all."""
+        wall, monotonic = self.clock.now(), self.clock.monotonic()
+        passed = timedelta(seconds=monotonic - self._monotonic)
+        moved = wall - self._wall - passed if self._wall else UNMOVED
+        self._wall, self._monotonic = wall, monotonic
+        return moved if abs(moved) >= NOTICEABLE else UNMOVED
+
+    def corrected(self, observed: ObservedState, by: timedelta) -> ObservedState:
+        """Return the snapshot with every container as old as it is, where the clock was set by so much since the last one."""
+        self._told = {one.id: self._told_now(one, observed.at, by) for one in observed.instances}
+        return replace(observed, instances=tuple(_moved(one, self._told[one.id].moved) for one in observed.instances))
+
+    def _told_now(self, instance: Instance, now: datetime, by: timedelta) -> Told:
+        """A start that was known before, or that the clock as it is now cannot have told, is from before the setting."""
+        before = self._told.get(instance.id)
+        if before is not None and before.started == instance.started:
+            return Told(instance.started, before.moved + by)
+        return Told(instance.started, by if _is_earlier(instance.started, now, by) else UNMOVED)
+
+
+def _is_earlier(started: datetime | None, now: datetime, by: timedelta) -> bool:
+    """Say whether a time can only have been told before the clock was set."""
+    return started is not None and bool(by) and (started > now or (by > UNMOVED and started <= now - by))
+
+
+def _moved(instance: Instance, by: timedelta) -> Instance:
+    if not by:
+        return instance
+    return replace(
+        instance,
+        created=_later(instance.created, by),
+        started=_later(instance.started, by),
+        finished=_later(instance.finished, by),
+    )
+
+
+def _later(time: datetime | None, by: timedelta) -> datetime | None:
+    return time + by if time else None
+
+
+def moved(history: History, by: timedelta) -> History:
+    """Return the history as if the clock had always shown what it shows since it was set by so much."""
+    if not by:
+        return history
+    return replace(
+        history,
+        quarantine={key: replace(one, at=one.at + by) for key, one in history.quarantine.items()},
+        heals=_backoffs(history.heals, by),
+        retries=_backoffs(history.retries, by),
+        retried=_times(history.retried, by),
+        updated=_times(history.updated, by),
+        asked=_times(history.asked, by),
+    )
+
+
+def _backoffs(backoffs: Mapping[str, Backoff], by: timedelta) -> dict[str, Backoff]:
+    return {key: replace(one, last=one.last + by, next=one.next + by) for key, one in backoffs.items()}
+
+
+def _times(times: Mapping[str, datetime], by: timedelta) -> dict[str, datetime]:
+    return {key: time + by for key, time in times.items()}
