@@ -249,7 +249,7 @@ PACES = ("turn", "settle 2s", "settle 10s", "settle 5m", "")
 """How long the reconciler is left alone after each event; "" for not at all."""
 
 EVENTS = (
-    *("restart", "engine restart", "engine down", "engine up", "lose state", "lose key", "advance 3s"),
+    *("restart", "engine restart", "engine down", "engine up", "lose state", "lose key", "jump 2h", "jump -2h", "advance 3s"),
     *("advance 12m", "remote down", "remote gone", "remote up", "registry far:1 500", "registry far:1 ok", "rm-image web:1"),
 )
 HANDS = (

@@ -59,6 +59,8 @@ class Process:
     store: MemoryStore = field(default_factory=MemoryStore)
     resident: Resident | None = None
     lives: int = 0
+    idle_seconds: float = 0.0
+    """How long it does nothing where it took no turn: it was killed, or somebody else has the lease."""
 
 
 class Playing:
@@ -167,7 +169,7 @@ class Playing:
         """Turn whenever something happens or is due. Returns whether nothing was left to do before the time was over."""
         until = self.clock.monotonic() + most_seconds
         for _ in range(most_turns):
-            pauses = [self._pause(report) for report in self.turns()]
+            pauses = map(self._pause, self.processes, self.turns())
             due = [pause for pause in pauses if pause is not None]
             if not due:
                 return True
@@ -187,11 +189,11 @@ class Playing:
             wanted = resident.reconciler.wanted
             self.witness.begin(self.asked.get(wanted.revision.id) if wanted else None)
             if self.history.leased:
-                resident.turn(("history",))
+                process.idle_seconds = resident.turn(("history",))
             else:
                 told.append(resident.reconciler.turn())
         except Killed:
-            process.resident = None
+            process.resident, process.idle_seconds = None, SUPERVISOR_SECONDS
             return None
         if told:
             self._check(process, told[0])
@@ -212,10 +214,10 @@ class Playing:
         if found:
             raise Broken("said to be applied whole:\n" + "\n".join(found))
 
-    def _pause(self, report: Report | None) -> float | None:
+    def _pause(self, process: Process, report: Report | None) -> float | None:
         """Return in how many seconds a process wakes for something to do; None when nothing is left."""
         if report is None:
-            return SUPERVISOR_SECONDS
+            return process.idle_seconds
         if report.plan is None:
             return INTERVAL_SECONDS
         if report.outcomes:

@@ -213,9 +213,9 @@ def place(container: Container) -> Place:
 
 def is_ready(container: Container, world: World) -> bool:
     """It serves: healthy, or without a healthcheck running for a while."""
-    if container.phase is not Phase.RUNNING or container.started is None:
+    if container.phase is not Phase.RUNNING:
         return False
-    aged = (world.clock.now() - container.started).total_seconds() >= MONITOR_SECONDS
+    aged = world.clock.monotonic() - container.started_monotonic >= MONITOR_SECONDS
     return container.probe is Probe.HEALTHY or (container.probe is None and aged)
 
 
@@ -389,7 +389,8 @@ def _resources_differ(world: World, asked: Asked, wanted: Expected) -> Iterator[
     networks = {name for stack, service in asked.each() for name in stack.networks(wanted.counts[stack.name, service.name])}
     owned = {one.name for one in engine.networks.by_id.values() if one.labels.get(labels.ENVIRONMENT) == ENVIRONMENT}
     yield from (f"network {name} is missing" for name in sorted(networks - owned))
-    yield from (f"network {name} is still there" for name in sorted(owned - networks))
+    asked_for = {name for stack, service in asked.each() for name in stack.networks(service)}
+    yield from (f"network {name} is still there" for name in sorted(owned - networks - asked_for))
     services = set(wanted.counts)
     for volume in engine.volumes.by_name.values():
         role, key = volume.labels.get(labels.ROLE), (volume.labels.get(labels.STACK), volume.labels.get(labels.SERVICE))
