@@ -114,7 +114,11 @@ class Reconciler:
         history = self._history(set_by)
         previous = self.good if self.good and self.good.revision.id == history.applied else None
         observed = self.steady.corrected(self._observe(wanted, history, previous), set_by)
-        return Look(wanted, previous, history, observed, make_plan(wanted, observed, history, previous, self.applier.busy))
+        return Look(wanted, previous, history, observed, self.decide(wanted, observed, history, previous))
+
+    def decide(self, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None) -> Plan:
+        """Make the plan of a turn: the one place where the loop decides anything."""
+        return make_plan(desired, observed, history, previous, self.applier.busy)
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
         """Do one turn with what the source said last. Never raises for what a person or a neighbour did: the report says so.
