@@ -74,6 +74,16 @@ class Lease:
     expires: datetime
     generation: int
 
+    def may_be_taken(self, holder: str, now: datetime, ttl_seconds: float) -> bool:
+        """Say whether somebody may take it (it is over), or renew it (half of its time is).
+
+        One that lasts far longer than anybody ever takes it for was told by a clock that was set back since: it is over.
+        """
+        left = (self.expires - now).total_seconds()
+        if left > 2 * ttl_seconds:
+            return True
+        return left < ttl_seconds / 2 if holder == self.holder else left <= 0
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:

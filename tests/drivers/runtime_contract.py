@@ -524,6 +524,12 @@ class RuntimeContract:
         assert taken.generation > first.generation
         assert world.runtime.claim_lease(world.environment, "a", NOON + timedelta(seconds=61), 60) == taken
 
+    def test_a_lease_is_over_when_the_clock_was_set_back_since_it_was_told(self, world: World) -> None:
+        world.runtime.claim_lease(world.environment, "a", NOON, 60)
+        earlier = NOON - timedelta(hours=2)
+        taken = world.another().claim_lease(world.environment, "b", earlier, 60)
+        assert (taken.holder, taken.expires) == ("b", earlier + timedelta(seconds=60))
+
     def test_a_lease_given_back_is_free_at_once(self, world: World) -> None:
         world.runtime.claim_lease(world.environment, "a", NOON, 60)
         world.another().release_lease(world.environment, "b")

@@ -44,9 +44,9 @@ def release(connection: Connection, environment: str, holder: str) -> None:
 
 
 def _may_take(connection: Connection, force: Lease, holder: str, now: datetime, ttl_seconds: float) -> bool:
-    if force.holder == holder:
-        return force.expires - now < timedelta(seconds=ttl_seconds / 2)
-    return force.expires <= now or _is_gone(connection, force.holder)
+    if force.may_be_taken(holder, now, ttl_seconds):
+        return True
+    return force.holder != holder and _is_gone(connection, force.holder)
 
 
 def _is_gone(connection: Connection, holder: str) -> bool:

@@ -16,10 +16,8 @@ _NOBODY = Lease("", datetime(1970, 1, 1, tzinfo=UTC), 0)
 def claim(engine: Engine, environment: str, holder: str, now: datetime, ttl_seconds: float) -> Lease:
     """Take or renew the lease if it may be taken; return the one in force. Renews when half of the time is over."""
     force = _in_force(engine, environment)
-    if force.holder == holder:
-        due = force.expires - now < timedelta(seconds=ttl_seconds / 2)
-    else:
-        due = force.expires <= now or _is_gone(engine, force.holder)
+    gone = force.holder != holder and _is_gone(engine, force.holder)
+    due = gone or force.may_be_taken(holder, now, ttl_seconds)
     return _follow(engine, environment, force, holder, now + timedelta(seconds=ttl_seconds)) if due else force
 
 
