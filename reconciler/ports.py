@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model.history import History
-from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
-from reconciler.model.plan import Change
-from reconciler.model.source import Revision
-from reconciler.model.status import Turn
+if TYPE_CHECKING:
+    # Only named here: what reads files alone should not wait for the models of plans.
+    from reconciler.model.history import History
+    from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
+    from reconciler.model.plan import Change
+    from reconciler.model.source import Revision
+    from reconciler.model.status import Turn
 
 
 class FileKind(StrEnum):
