@@ -76,7 +76,7 @@ def printed(project: Project, kind: str, listing: str | None) -> str:
     if kind == "json":
         from reconciler.load.printed import json_document
 
-        return json.dumps(json_document(project), indent=2, ensure_ascii=False).replace("$", "$$") + "\n"
+        return json.dumps(json_document(project), indent=2, sort_keys=True, ensure_ascii=False).replace("$", "$$") + "\n"
     from reconciler.load.printed import yaml_text
 
     return yaml_text(project).replace("$", "$$")
