@@ -121,14 +121,16 @@ def whole_machine() -> Files:
 def loader(settings: Settings) -> Load:
     """Bind the operator's settings to the pure loader."""
     from reconciler.load.loading import LoadSettings, load
+    from reconciler.load.memory import Memory
     from reconciler.model.desired import DesiredState
     from reconciler.model.source import Revision
 
     operator = settings.operator
+    memory = Memory()
     bound = LoadSettings(_name_of(settings), operator.environment, operator.policy)
 
     def loaded(files: Files, revision: Revision) -> DesiredState:
-        return load(files, revision, bound)
+        return load(files, revision, bound, memory)
 
     return loaded
 

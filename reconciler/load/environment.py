@@ -196,7 +196,12 @@ def read_environment(data: bytes, path: str = FILE) -> Declared:
     problems = (*_target_problems(file, places), *_needs_problems(entries or {}, places))
     if problems:
         raise InvalidState(problems)
-    return Declared(_environment(file), entries, file, places)
+    return Declared(_environment(file), entries, _for_all(file), places)
+
+
+def _for_all(file: EnvironmentFile) -> StackSettings:
+    """Return what stands at the top for all stacks, and nothing else: a stack is read anew when this changes."""
+    return StackSettings.model_construct(**{name: getattr(file, name) for name in StackSettings.model_fields})
 
 
 def _target_problems(file: EnvironmentFile, places: Marks) -> Iterator[Problem]:

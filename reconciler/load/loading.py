@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from reconciler.errors import InvalidState, Mark, Problem
-from reconciler.load.crosscheck import check_services, check_stacks
+from reconciler.load.crosscheck import Part, check_services, check_stacks
 from reconciler.load.findings import Findings, is_error, presented
 from reconciler.load.layout import Layout, lay_out
+from reconciler.load.memory import Loaded, Memory
 from reconciler.load.needs import in_order
 from reconciler.load.override import DIRECTORY as OVERRIDES
 from reconciler.load.stack import StackRequest, build_stack, read_stack
@@ -32,9 +34,10 @@ class LoadSettings:
     policy: Policy = field(default_factory=Policy)
 
 
-def load(files: Files, revision: Revision, settings: LoadSettings | None = None) -> DesiredState:
+def load(files: Files, revision: Revision, settings: LoadSettings | None = None, memory: Memory | None = None) -> DesiredState:
     """Return the desired state of a revision. A function of its arguments alone: no variable of this process counts.
 
+    A memory that is kept from one call to the next saves the stacks that are as they were, and changes no result.
     Raises InvalidState with every error of every stack, each with its source line, and the warnings behind them.
     """
     settings = settings or LoadSettings()
@@ -43,19 +46,34 @@ def load(files: Files, revision: Revision, settings: LoadSettings | None = None)
     except InvalidState as error:
         raise InvalidState(presented(error.problems, files)) from None
     findings = Findings(list(_stale_overrides(files, layout)))
-    stacks = _stacks(files, layout, settings, findings)
+    stacks = _stacks(files, layout, settings, findings, memory or Memory())
     problems = presented(findings.problems, files)
     if any(map(is_error, problems)):
         raise InvalidState(problems)
     return DesiredState(revision, layout.environment, stacks, problems)
 
 
-def _stacks(files: Files, layout: Layout, settings: LoadSettings, findings: Findings) -> tuple[Stack, ...]:
-    readings = [reading for request in _requests(layout, settings) if (reading := read_stack(files, request, findings))]
-    for reading in readings:
-        findings.add(check_services(reading.part))
-    findings.add(check_stacks([reading.part for reading in readings]))
-    return tuple(build_stack(files, reading, settings.policy, findings) for reading in readings)
+def _stacks(files: Files, layout: Layout, settings: LoadSettings, findings: Findings, memory: Memory) -> tuple[Stack, ...]:
+    parts: list[Part] = []
+    stacks: list[Stack] = []
+    for request in _requests(layout, settings):
+        loaded = memory.recall(files, request, settings.policy, partial(_stack, request, settings.policy))
+        findings.add(loaded.problems)
+        if loaded.reading and loaded.stack:
+            parts.append(loaded.reading.part)
+            stacks.append(loaded.stack)
+    findings.add(check_stacks(parts))
+    return tuple(stacks)
+
+
+def _stack(request: StackRequest, policy: Policy, files: Files) -> Loaded:
+    findings = Findings()
+    reading = read_stack(files, request, findings)
+    if reading is None:
+        return Loaded(None, None, tuple(findings.problems))
+    findings.add(check_services(reading.part))
+    stack = build_stack(files, reading, policy, findings)
+    return Loaded(reading, stack, tuple(findings.problems))
 
 
 def _requests(layout: Layout, settings: LoadSettings) -> Iterable[StackRequest]:
