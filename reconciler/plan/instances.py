@@ -54,6 +54,7 @@ def identity(world: World, view: ServiceView, slot: int) -> dict[str, str]:
         labels.STACK: service.stack,
         labels.SERVICE: service.name,
         labels.SLOT: str(slot),
+        labels.KIND: service.kind.value,
         labels.SPEC: view.spec,
         labels.FIELDS: fields_set(service),
         **({labels.DELIVERED: "\n".join(sorted(file.target for file in service.files))} if service.files else {}),

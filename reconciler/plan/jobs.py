@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model import labels
+from reconciler.model.desired import Kind
 from reconciler.model.observed import Phase
 from reconciler.model.plan import DeliverFiles, Failure, Reason, RemoveInstance, StartInstance, Target, Verb
 from reconciler.plan import instances
@@ -50,9 +51,9 @@ def _advance(work: Work, slot: Slot) -> None:
 
 
 def _again(work: Work, slot: Slot, old: Member) -> None:
-    """A changed job runs again, once its last run has ended."""
+    """A changed job runs again, once its last run has ended; what was no job yet would never end."""
     reasons = because(old.comparison, work.view.service, old.instance)
-    if old.instance.running:
+    if old.instance.running and old.instance.labels.get(labels.KIND, Kind.JOB) == Kind.JOB:
         group = work.open(Verb.UPDATE, "run again", reasons)
         work.draft.wait(group, f"run {slot.name}", f"{old.instance.name} has ended")
         return
