@@ -60,17 +60,11 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
     name = project_name(request, selection, sources)
     variables = {**selection.variables, "COMPOSE_PROJECT_NAME": name}
     scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home)
-    model = load_documents(selection.files, scope)
-    if not model.value and not notes.problems:
-        notes.problem("R033", "the Compose file says nothing", model, (), "give it services")
-        notes.stop_if_wrong()
-    model = normalise(model, name, variables)
+    model = normalise(_said(selection.files, scope), name, variables)
     disabled = _disabled(model, selection.profiles)
-    model = _with_env_files(model, disabled, scope)
-    document, marks = render(model, notes)
+    document, marks = render(_with_env_files(model, disabled, scope), notes)
     contents = _take_contents(document)
-    document.setdefault("services", {})
-    off = {service: document["services"].pop(service) for service in disabled}
+    off = _take_services(document, disabled)
     check_consistency(document, off, marks, notes)
     notes.stop_if_wrong()
     return Project(
@@ -85,6 +79,14 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
         tuple(dict.fromkeys(notes.unset)),
         tuple(notes.inputs),
     )
+
+
+def _said(files: tuple[str, ...], scope: Scope) -> Node:
+    model = load_documents(files, scope)
+    if not model.value and not scope.notes.problems:
+        scope.notes.problem("R033", "the Compose file says nothing", model, (), "give it services")
+        scope.notes.stop_if_wrong()
+    return model
 
 
 def _services(model: Node) -> dict[str, Node]:
@@ -154,6 +156,11 @@ def _take_contents(document: dict[str, Any]) -> dict[tuple[str, str], str]:
         for name, resource in document.get(kind, {}).items()
         if CONTENT in resource
     }
+
+
+def _take_services(document: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    services = document.setdefault("services", {})
+    return {name: services.pop(name) for name in names}
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:

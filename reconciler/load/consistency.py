@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.errors import Mark
 from reconciler.load.needs import cycles
 from reconciler.load.notes import Notes, Path
+from reconciler.load.places import nearest, problem_at
 
 _TESTS = ("CMD", "CMD-SHELL", "NONE")
 _NEEDS_NO_TARGET = ("rebuild", "restart")
@@ -185,15 +186,10 @@ class _Check:
         return suggest(name, list(known))
 
     def _problem(self, code: str, message: str, path: Path, hint: str = "") -> None:
-        self.notes.problem(code, message, self._mark(path), path, hint)
+        self.notes.problems.append(problem_at(code, message, self.marks, path, hint))
 
     def _mark(self, path: Path) -> Mark | None:
         return nearest(self.marks, path)
-
-
-def nearest(marks: Mapping[Path, Mark], path: Path) -> Mark | None:
-    """Return the place of a value, or of what holds it."""
-    return next((marks[path[:end]] for end in range(len(path), 0, -1) if path[:end] in marks), None)
 
 
 def _mount_targets(service: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Path]]:
