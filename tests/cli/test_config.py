@@ -1,0 +1,89 @@
+"""`reconciler config` prints what docker compose config prints, on the real file system."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import config
+
+SHOP = """
+services:
+  web: {image: "web:${TAG:-1}", volumes: ["data:/data"], networks: [front], labels: {price: $$5}}
+  api: {build: ., profiles: [more]}
+networks: {front: }
+volumes: {data: }
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    (directory / "compose.yaml").write_text(SHOP, "utf-8")
+    monkeypatch.chdir(directory)
+    return directory
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    config.configure(parser)
+    return config.run(parser.parse_args(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["--services"], "web\n"),
+        (["--services", "--profile", "more"], "api\nweb\n"),
+        (["--images", "--profile", "*"], "shop-api\nweb:1\n"),
+        (["--volumes"], "data\n"),
+        (["--networks"], "front\n"),
+        (["--profiles"], "more\n"),
+        (["--quiet"], ""),
+    ],
+)
+def test_a_listing_prints_one_name_a_line(
+    shop: Path, capsys: pytest.CaptureFixture[str], words: list[str], printed: str
+) -> None:
+    assert run(*words) == 0
+    assert capsys.readouterr() == (printed, "")
+
+
+def test_json_doubles_the_dollar_so_that_compose_reads_it_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--format", "json", "-p", "mine") == 0
+    project = json.loads(capsys.readouterr().out)
+    assert (project["name"], project["services"]["web"]["labels"]) == ("mine", {"price": "$$5"})
+
+
+def test_yaml_is_the_default_and_starts_with_the_name(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    assert capsys.readouterr().out.startswith("name: shop\nservices:\n  web:\n    image: web:1\n")
+
+
+def test_a_file_given_from_elsewhere_brings_its_directory(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shop.parent)
+    assert run("-f", "shop/compose.yaml", "--images") == 0
+    assert capsys.readouterr().out == "web:1\n"
+
+
+def test_problems_name_the_file_from_where_one_stands(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "more.yaml").write_text("services: {web: {deploy: {replcas: 3}}}\n", "utf-8")
+    assert run("-f", "compose.yaml", "-f", "more.yaml") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert 'error[R034]: unknown key "replcas"\n  --> more.yaml:1:27   services.web.deploy.replcas\n' in shown.err
+    assert 'did you mean "replicas"?' in shown.err
+
+
+def test_warnings_go_to_stderr_and_the_project_is_printed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "compose.yaml").write_text("version: '3'\nservices: {web: {image: 'web:$NONE'}}\n", "utf-8")
+    assert run("--images") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "web:\n"
+    assert shown.err.count("warning[") == 2
