@@ -85,6 +85,11 @@ class Service:
         return KINDS[self.image.partition(":")[0]]
 
     @property
+    def works(self) -> bool:
+        """It comes up and stays, or nobody asks it to."""
+        return self.kind.works or not self.replicas
+
+    @property
     def conditions(self) -> dict[str, str]:
         """What it waits for, by the service it waits for."""
         return dict(need.split(" ", 1) for need in self.needs)

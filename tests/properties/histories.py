@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 STACKS = ("shop", "blog")
 SERVICES = ("api", "db", "job", "web")
+JOB = "job"
 GOOD = (*(f"{kind}:{version}" for kind in ("web", "plain") for version in VERSIONS), "slow:1", "deaf:1", "far:1")
 ENDING = ("task:1", "task:2")
 BAD = ("sick:1", "crash:1", "broken:1", "flop:1")
@@ -107,8 +108,11 @@ def pushes(asked: Asked, images: Sequence[str], least: int = 1) -> st.SearchStra
         st.builds(_set, place, st.just("replicas"), st.sampled_from((0, 1, 2, 3))),
         st.builds(_set_feature, place, st.sampled_from(FEATURES)),
         st.builds(_set_feature, place, st.sampled_from(FEATURES)),
-        st.builds(_await, place, st.sampled_from(SERVICES), st.sampled_from(("started", "healthy", "completed", "restart"))),
-        st.builds(_share, place, st.sampled_from(SERVICES)),
+        st.builds(_set, place, st.just("networks"), st.sampled_from((("front",), ("back", "front"), ()))),
+        st.builds(_await, place, st.integers(0, 2), st.sampled_from(("healthy", "started", "restart"))),
+        st.builds(_await, place, st.integers(0, 2), st.just("healthy")),
+        st.builds(_migrate, place, st.sampled_from(ENDING)),
+        st.builds(_share, place, st.integers(0, 2)),
         st.builds(_drop, place),
         st.sampled_from((_toggle_internal, _toggle_needs)),
     )
@@ -123,6 +127,7 @@ FEATURES: tuple[tuple[str, Any], ...] = (
     ("order", "stop-first"), ("parallelism", 2), ("parallelism", 0), ("delay", 10), ("failure_action", "pause"),
     ("failure_action", "continue"), ("hooks", True), ("content", "a"), ("content", "b"), ("secret", "x"), ("secret", "y"),
     ("read_only", True), ("restart", "no"), ("restart", "always"), ("restart", "on-failure"), ("needs", ()), ("shares", ""),
+    *(("volume", True), ("secret", "x"), ("container_name", "one"), ("port", 8080), ("failure_action", "rollback")) * 2,
 )  # fmt: skip
 
 
@@ -135,16 +140,47 @@ def _set_feature(place: tuple[str, str], feature: tuple[str, Any]) -> Edit:
     return _set(place, *feature)
 
 
-def _await(place: tuple[str, str], on: str, condition: str) -> Edit:
-    def awaiting(service: Service) -> Service:
-        kept = tuple(need for need in service.needs if not need.startswith(f"{on} "))
-        return replace(service, needs=(*kept, f"{on} {condition}"))
+def _await(place: tuple[str, str], which: int, condition: str) -> Edit:
+    """Let a service wait for one of those before it, for what that one can become."""
 
-    return lambda asked: _changed(asked, place, awaiting)
+    def awaiting(asked: Asked) -> Asked:
+        on = _before(asked, place, which)
+        if on is None:
+            return asked
+        possible = "completed" if on.kind.ends else condition if on.kind.health or condition != "healthy" else "started"
+        return _changed(asked, place, lambda service: _waiting(service, f"{on.name} {possible}"))
+
+    return awaiting
 
 
-def _share(place: tuple[str, str], owner: str) -> Edit:
-    return lambda asked: _changed(asked, place, lambda service: replace(service, shares=owner))
+def _migrate(place: tuple[str, str], image: str) -> Edit:
+    """Let a service wait for a job."""
+
+    def migrating(asked: Asked) -> Asked:
+        asked = _changed(asked, (place[0], JOB), lambda job: replace(job, image=image))
+        return asked if place[1] <= JOB else _changed(asked, place, lambda one: _waiting(one, f"{JOB} completed"))
+
+    return migrating
+
+
+def _waiting(service: Service, need: str) -> Service:
+    on = need.partition(" ")[0]
+    return replace(service, needs=(*(known for known in service.needs if not known.startswith(f"{on} ")), need))
+
+
+def _share(place: tuple[str, str], which: int) -> Edit:
+    def sharing(asked: Asked) -> Asked:
+        owner = _before(asked, place, which)
+        return _changed(asked, place, lambda service: replace(service, shares=owner.name if owner else ""))
+
+    return sharing
+
+
+def _before(asked: Asked, place: tuple[str, str], which: int) -> Service | None:
+    """Return one of the services that stand before a place: only they can be looked at, so that nothing waits in a circle."""
+    stack = asked.stack(place[0])
+    earlier = [service for service in stack.services if service.name < place[1]] if stack else []
+    return earlier[which % len(earlier)] if earlier else None
 
 
 def _drop(place: tuple[str, str]) -> Edit:
@@ -250,21 +286,22 @@ PACES = ("turn", "settle 2s", "settle 10s", "settle 5m", "")
 
 EVENTS = (
     *("restart", "engine restart", "engine down", "engine up", "lose state", "lose key", "jump 2h", "jump -2h", "advance 3s"),
-    *("advance 12m", "remote down", "remote gone", "remote up", "registry far:1 500", "registry far:1 ok", "rm-image web:1"),
+    *("advance 12m", "remote down", "remote gone", "remote up", "registry far:1 500", "registry far:1 ok"),
 )
-HANDS = (
-    *("kill {}", "stop {}", "rm {}", "pause {}", "dies {}", "sickens {}", "rename {} aside", "update {} memory=32m"),
-    *("disconnect {} shop_default", "disconnect {} shop_front"),
-)
+HANDS = ("kill {}", "stop {}", "rm {}", "pause {}", "dies {}", "sickens {}", "rename {} aside", "update {} memory=32m")
 
 
-def disturbs(step: Step) -> bool:
-    """Say whether a step ends processes: a new container that ends so has failed, for all that anybody can see."""
-    if not isinstance(step, Say):
-        return False
-    first, *others = step.command.split()
-    by_hand = any(hand.startswith(f"{first} ") for hand in HANDS)
-    return by_hand or others[-1:] == ["restart"]
+def is_disturbed(history: History) -> bool:
+    """Say whether a new container may seem to have failed that works.
+
+    So it is where something ends processes, and where the clock was set and nobody is there any more who noticed.
+    """
+    said = [step.command for step in history.steps if isinstance(step, Say)]
+    by_hand = any(command.startswith(hand.partition(" ")[0] + " ") for command in said for hand in HANDS)
+    engine = any(command.endswith(" restart") for command in said)
+    clock = any(command.startswith("jump") for command in said)
+    process = any(command.startswith(("restart", "crash", "lose")) for command in said)
+    return by_hand or engine or (clock and process)
 
 
 @st.composite
@@ -282,18 +319,26 @@ def histories(draw: st.DrawFn, *, most: int = 9) -> History:
 
 
 def _events(asked: Asked) -> st.SearchStrategy[Step]:
-    final = [name for stack, service in asked.each() for name in stack.names(service)]
-    names = [*final, *(f"{name}.next" for name in final)]
-    calls, whens = st.integers(1, 6), st.sampled_from(("before", "halfway", "after"))
-    happens = [
+    calls = st.integers(1, 6)
+    lost = st.sampled_from(("before", "halfway", "after", "refuse", "conflict", "before", "after", "restart", "down"))
+    hands = st.sampled_from(tuple(_hands(asked)))
+    return st.one_of(
         st.sampled_from(EVENTS).map(Say),
-        st.builds("fail {} {}".format, calls, st.sampled_from(("before", "halfway", "after", "refuse", "conflict"))).map(Say),
-        st.builds("fail {} {}".format, calls, st.sampled_from(("restart", "down"))).map(Say),
-        st.builds("crash {} {}".format, calls, whens).map(Say),
-        st.just(Break()),
-    ]
-    hands = st.builds(str.format, st.sampled_from(HANDS), st.sampled_from(names)).map(Say) if names else st.nothing()
-    return st.one_of(*happens, hands)
+        st.builds("fail {} {}".format, calls, lost).map(Say),
+        st.builds("crash {} {}".format, calls, st.sampled_from(("before", "halfway", "after"))).map(Say),
+        st.sampled_from((Break(), Say("remote down"), Say("remote gone"), Say("lose key"), Say("lose state"))),
+        hands.map(Say),
+        hands.map(Say),
+    )
+
+
+def _hands(asked: Asked) -> Iterator[str]:
+    """Yield what people may do to what is asked for, and to what is on its way."""
+    yield "rm-image web:1"
+    for stack, service in asked.each():
+        for name in stack.names(service):
+            yield from (hand.format(one) for hand in HANDS for one in (name, name, f"{name}.next"))
+            yield from (f"disconnect {name} {network}" for network in sorted(stack.networks(service)) * 5)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from asked import Asked, load_revision, repository
-from histories import BROKEN, Break, History, Push, Say, Step, disturbs, images
+from histories import BROKEN, Break, History, Push, Say, Step, images, is_disturbed
 from promises import Broken, Witness, check_turn, differences, expected, is_ready, ours, place, starts_first
 from quantities import seconds_of
 from stage import Stage
@@ -49,6 +49,7 @@ class Cast:
     runtime: Callable[[World, Witness], Runtime] = WatchedRuntime
     source: Callable[[Repository], Source] = lambda repository: repository
     reconciler: type[Reconciler] = Reconciler
+    applier: type[Applier] = Applier
 
 
 @dataclass(slots=True)
@@ -135,8 +136,8 @@ class Playing:
         """Say `retry` for what works and failed only because somebody's hands, or the engine's end, came between."""
         plan = self.reports[-1].plan
         failed = {blocked.group for blocked in plan.blocked if blocked.code == "R130"} if plan else set()
-        works = {f"{stack.name}/{one.name}" for stack, one in self.newest.each() if one.kind.works}
-        if failed & works and not any(map(disturbs, self.history.steps)):
+        works = {f"{stack.name}/{one.name}" for stack, one in self.newest.each() if one.works}
+        if failed & works and not is_disturbed(self.history):
             raise Broken(f"{failed & works} work, and are held for a failure")
         now = self.clock.now()
         for process in self.processes:
@@ -187,7 +188,10 @@ class Playing:
         try:
             resident.reconciler.refresh()
             wanted = resident.reconciler.wanted
-            self.witness.begin(self.asked.get(wanted.revision.id) if wanted else None)
+            if wanted and wanted.revision.id not in self.asked:
+                raise Broken("it acts on what nobody pushed")
+            self.witness.begin(self.asked[wanted.revision.id] if wanted else None)
+            self.witness.acting = resident.holder if self.history.leased else ""
             if self.history.leased:
                 process.idle_seconds = resident.turn(("history",))
             else:
@@ -233,7 +237,7 @@ class Playing:
     def _started(self, process: Process) -> Resident:
         runtime = self.cast.runtime(self.world, self.witness)
         ports = Ports(self.cast.source(self.repository), load_revision, runtime, process.store, self.clock)
-        reconciler = self.cast.reconciler(ports, Applier(runtime, self.clock, threads=False))
+        reconciler = self.cast.reconciler(ports, self.cast.applier(runtime, self.clock, threads=False))
         process.lives += 1
         process.resident = Resident(reconciler, lambda report: None, f"{process.name} {process.lives}")
         return process.resident

@@ -33,6 +33,7 @@ Place = tuple[str, str, int]
 class Witness:
     """Watches every change of every reconciler as it is asked of the engine.
 
+    acting      whoever acts now, as the lease calls it; "" where there is no lease
     asked       what the one who acts now has read in Git
     pushed      everything that was ever asked for
     floor       how many containers of a service must serve at every moment, by stack and service
@@ -42,6 +43,7 @@ class Witness:
     """
 
     world: World
+    acting: str = ""
     asked: Asked | None = None
     pushed: list[Asked] = field(default_factory=list)
     floor: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Witness:
         """Raise Broken where this change must not be made in this world."""
         self.changes.append(change)
         self.look()
+        _require(not self.acting or self.acting == _holder(self.world), f"{self.acting} acts, and has no lease")
         target = getattr(change, "target", None)
         container = self.world.engine.find(target.handle) if isinstance(target, Target) else None
         if container is None:
@@ -106,7 +109,7 @@ class Witness:
         stack, service = self._asked_for(container)
         if not (stack and service and self._wanted(container) and is_ready(container, self.world)):
             return
-        stays = starts_first(stack, service) and service.kind.works and not _follows_others(stack, service)
+        stays = starts_first(stack, service) and service.works and not _follows_others(stack, service)
         if stays:
             beside = any(is_ready(one, self.world) for one in self._beside(container))
             _require(beside, f"{container.name} serves, and is stopped before another does")
@@ -180,7 +183,7 @@ class Witness:
             return False
         stack, name, slot = place(container)
         before = (one.find(stack, name) for one in self.pushed)
-        least = service.replicas if service.kind.works else min(one.replicas if one else 0 for one in before)
+        least = service.replicas if service.works else min(one.replicas if one else 0 for one in before)
         return slot <= least
 
     def _note_makers(self) -> None:
@@ -199,6 +202,13 @@ class Witness:
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise Broken(otherwise)
+
+
+def _holder(world: World) -> str:
+    """Return who holds the newest lease, as the engine shows it."""
+    leases = [volume for volume in world.engine.volumes.by_name.values() if labels.LEASE in volume.labels]
+    newest = max(leases, key=lambda volume: int(volume.name.rpartition(".")[2]), default=None)
+    return newest.labels[labels.HOLDER] if newest else ""
 
 
 def ours(world: World) -> list[Container]:
@@ -291,9 +301,9 @@ def expected(asked: Asked, applied: Asked | None) -> Expected:
         key, before = (stack.name, service.name), applied.find(stack.name, service.name) if applied else None
         waits = {(stack.name, on) for on in (*service.conditions, service.shares) if on}
         waits |= {(one.name, other.name) for one, other in asked.each() if one.name in stack.needs}
-        if waits & unsure or (not service.kind.works and not _falls_back(service, before)):
+        if waits & unsure or (not service.works and not _falls_back(service, before)):
             unsure.add(key)
-        counts[key] = service if service.kind.works or before is None else before
+        counts[key] = service if service.works or before is None else before
     return Expected(counts, frozenset(unsure))
 
 
@@ -301,7 +311,7 @@ def _falls_back(service: Service, before: Service | None) -> bool:
     """Whom an older version waited for, or lived beside, may be another by now: then nothing exact can be said."""
     if before is None or before.needs or before.shares:
         return False
-    return before.kind.works and service.failure_action == "rollback"
+    return before.works and service.failure_action == "rollback"
 
 
 def differences(world: World, asked: Asked, wanted: Expected) -> Iterator[str]:
