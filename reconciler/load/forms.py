@@ -89,10 +89,11 @@ class Form:
     def __or__(self, other: Form) -> Form:
         """Return the form that accepts either; the first one's meaning stays."""
         chosen = {name: getattr(self, name) or getattr(other, name) for name in _JOINED}
-        return replace(self, kinds=self.kinds | other.kinds, **chosen)
+        extensible = self.extensible and other.extensible
+        return replace(self, kinds=self.kinds | other.kinds, extensible=extensible, **chosen)
 
 
-_JOINED = ("choices", "pattern", "listed", "items", "distinct", "values", "names", "closed", "record", "required")
+_JOINED = ("choices", "pattern", "listed", "items", "distinct", "values", "names", "closed", "record", "required", "opened")
 
 RESOURCE_NAME = r"^[a-zA-Z0-9._-]+$"
 ANY_NAME = r"^.+$"

@@ -54,7 +54,8 @@ def _understood(wish: Node, path: Path, scope: Scope) -> _Include | None:
             unknown = [name for name in fields if name not in ("path", "project_directory", "env_file")]
             for name in unknown:
                 scope.notes.trap("R034", f'unknown key "{name}"', fields[name], (*path, name))
-            return _Include(_texts(fields["path"]), fields.get("project_directory"), _texts(fields.get("env_file")), path)
+            paths, env_files = (_texts(fields.get(name), (*path, name), scope) for name in ("path", "env_file"))
+            return _Include(paths, fields.get("project_directory"), env_files, path)
         case dict():
             scope.notes.trap("R035", "an include without a path does nothing", wish, path)
             return None
@@ -63,10 +64,14 @@ def _understood(wish: Node, path: Path, scope: Scope) -> _Include | None:
             return None
 
 
-def _texts(node: Node | None) -> tuple[Node, ...]:
-    if node is None:
+def _texts(node: Node | None, path: Path, scope: Scope) -> tuple[Node, ...]:
+    """Return a text or the texts of a list; anything else is noted and left out."""
+    if node is None or node.value is None:
         return ()
-    return tuple(node.value) if isinstance(node.value, list) else (node,)
+    texts = node.value if isinstance(node.value, list) else [node]
+    for wrong in (text for text in texts if not isinstance(text.value, str)):
+        scope.notes.problem("R030", f"{path[-1]} must be a text or a list of texts", wrong, path)
+    return tuple(text for text in texts if isinstance(text.value, str))
 
 
 def _files(included: _Include, scope: Scope) -> tuple[str, ...]:
