@@ -137,8 +137,9 @@ def _follow_restart(work: Work, slot: Slot, member: Member) -> None:
         view = work.world.views.get(f"{work.view.service.stack}/{dependency.on}")
         if not dependency.restart or view is None or not view.settled(work.world.now):
             continue
-        born = [one.current.instance.created for one in view.slots if one.current and one.current.instance.created]
-        if born and max(born) > started:
+        births = [one.current.instance.created for one in view.slots if one.current and one.current.instance.created]
+        # What was born in the future was born before the clock was set back: a restart would not make us any younger.
+        if any(started < birth <= work.world.now for birth in births):
             fact = f"{dependency.on} was replaced after {member.instance.name} started"
             group = work.open(Verb.UPDATE, "restart (depends_on.restart)", facts(fact))
             _cycle(work, work.chain(group, slot.number, facts(fact)), member)

@@ -147,6 +147,7 @@ def _alter(instances: dict[str, Instance], name: str, said: Any) -> None:
         exit_code=said.get("exit", instance.exit_code),
         restarts=said.get("restarts", instance.restarts),
         name=said.get("name", instance.name),
+        created=NOW - timedelta(seconds=said["born"]) if "born" in said else instance.created,
         started=NOW - timedelta(seconds=said["age"]) if "age" in said else instance.started,
         detail=detail,
     )
