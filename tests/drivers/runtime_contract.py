@@ -311,6 +311,17 @@ class RuntimeContract:
         do(world, DisconnectNetwork(target, back))
         assert back not in only(world).detail["NetworkSettings"]["Networks"]
 
+    def test_a_container_that_is_on_a_network_again_gets_its_host_ports_back(self, world: World) -> None:
+        do(world, network(world, "front"))
+        bindings = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "48125"}]}}
+        front = attachment(world, "front")
+        web = run(world, "web-1", networks=(front,), host=bindings, ExposedPorts={"80/tcp": {}})
+        do(world, DisconnectNetwork(web, front.network))
+        assert not look(world, thorough=True).instances[0].detail["NetworkSettings"]["Ports"].get("80/tcp")
+        do(world, ConnectNetwork(web, front.network, front.endpoint))
+        (port,) = look(world, thorough=True).instances[0].detail["NetworkSettings"]["Ports"]["80/tcp"]
+        assert port["HostPort"] == "48125"
+
     def test_a_second_connection_and_a_second_disconnection_are_conflicts(self, world: World) -> None:
         do(world, network(world, "front"))
         target = run(world, "web-1", networks=(attachment(world, "front", "web"),))

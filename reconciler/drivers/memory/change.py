@@ -89,7 +89,7 @@ def _calls_beside(world: World, change: Beside) -> Calls:
         case RemoveNetwork(id, _):
             return (_unless_gone(lambda: engine.remove_network(id)),)
         case ConnectNetwork(target, network_name, endpoint):
-            return (lambda: engine.connect(engine.get(target.handle), network_name, endpoint),)
+            return (lambda: world.processes.connect(engine.get(target.handle), network_name, endpoint),)
         case DisconnectNetwork(target, network_name):
             return (lambda: engine.disconnect(engine.get(target.handle), network_name),)
         case CreateVolume():
@@ -121,7 +121,7 @@ def _create(world: World, change: CreateInstance) -> Calls:
         world.engine.create(change.name, payload)
 
     def connect(network: str, endpoint: Mapping[str, Any]) -> Call:
-        return lambda: world.engine.connect(world.engine.get(change.name), network, endpoint)
+        return lambda: world.processes.connect(world.engine.get(change.name), network, endpoint)
 
     return (create, *(connect(one.network, one.endpoint) for one in later))
 

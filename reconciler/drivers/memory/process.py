@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from reconciler.drivers.memory.container import Container
 from reconciler.drivers.memory.engine import Engine
@@ -97,6 +98,12 @@ class Processes:
         if container.phase is Phase.RUNNING and container.probe not in (None, probe):
             container.probe = probe
             self._engine.note(container, f"health_status: {probe.value}")
+
+    def connect(self, container: Container, network: str, asked: Mapping[str, Any]) -> None:
+        """Put a container on a network; one that runs and was on none gets its host ports back."""
+        self._engine.connect(container, network, asked)
+        if container.phase in (Phase.RUNNING, Phase.PAUSED) and not container.ports:
+            container.ports = self._published(container)
 
     def restart_engine(self) -> None:
         """Stop every process as an engine does that goes down, then start what starts with the engine."""

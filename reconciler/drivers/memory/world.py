@@ -166,7 +166,7 @@ class World:
         self.engine.update(self.engine.get(handle), payload)
 
     def connect(self, handle: str, network: str) -> None:
-        self.engine.connect(self.engine.get(handle), network, {})
+        self.processes.connect(self.engine.get(handle), network, {})
 
     def disconnect(self, handle: str, network: str) -> None:
         self.engine.disconnect(self.engine.get(handle), network)
