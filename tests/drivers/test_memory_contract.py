@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.register_assert_rewrite("runtime_contract", "worlds")
-
-from memory_world import MemoryWorld  # noqa: E402 -- the line above must come first
-from runtime_contract import RuntimeContract  # noqa: E402
-from worlds import World  # noqa: E402
+from memory_world import MemoryWorld
+from runtime_contract import RuntimeContract
+from worlds import World
 
 
 @pytest.fixture

@@ -237,6 +237,9 @@ class DockerWorld:
                 _api().remove_network(network["Id"])
             for volume in _api().volumes(filters={"label": label})["Volumes"] or ():
                 _api().remove_volume(volume["Name"])
+        # A container that names a volume has the engine make it, without a label.
+        for volume in _api().volumes(filters={"name": f"{self.environment}_"})["Volumes"] or ():
+            _api().remove_volume(volume["Name"])
         leases = ({"name": f"reconciler-lease-{self.environment}"}, {"label": f"{labels.LEASE}={self.environment}"})
         for lease in {one["Name"] for mark in leases for one in _api().volumes(filters=mark)["Volumes"] or ()}:
             _api().remove_volume(lease)

@@ -113,18 +113,24 @@ class Engine:
         self.journal.note("network", "destroy", network.id, network.name, {"type": network.detail["Driver"]})
 
     def connect(self, container: Container, handle: str, asked: Mapping[str, Any]) -> None:
-        """Put a container on a network: at once when it runs, else when it starts."""
-        network = self.networks.get(handle)
+        """Put a container on a network: at once when it runs, else when it starts; only then a missing one is missed."""
+        network = self.networks.get(handle) if container.alive else self.networks.find(handle)
+        name = network.name if network else handle
+        if network is None:
+            container.endpoints[name] = Endpoint(name, dict(asked), tuple(asked.get("Aliases") or ()))
+            return
         if container.network_mode == "host" or container.network_mode.startswith("container:"):
             words = "container sharing network namespace with another container or host"
             raise EngineError(400, f"{words} cannot be connected to any other network")
-        if container.alive and network.name in container.endpoints:
-            raise EngineError(403, f"endpoint with name {container.name} already exists in network {network.name}")
-        endpoint = Endpoint(network.name, dict(asked), (*(asked.get("Aliases") or ()), container.id[:12]))
+        if container.alive and name in container.endpoints:
+            raise EngineError(403, f"endpoint with name {container.name} already exists in network {name}")
+        if name in container.endpoints and container.endpoints[name].network_id in ("", network.id):
+            return  # It is to join this network already, and goes on as it was told first.
+        endpoint = Endpoint(name, dict(asked), (*(asked.get("Aliases") or ()), container.id[:12]))
         if container.phase in (Phase.RUNNING, Phase.PAUSED):
             network.join(endpoint, container.id)
             self.note_network(network, "connect", container)
-        container.endpoints[network.name] = endpoint
+        container.endpoints[name] = endpoint
 
     def disconnect(self, container: Container, handle: str) -> None:
         network = self.networks.find(handle)

@@ -174,7 +174,8 @@ class Processes:
     def _failed(self, container: Container, error: EngineError) -> None:
         self._leave(container)
         container.error = error.message
-        container.exit_code = 127 if container.behaviour.bad_command and error.status == 400 else 128
+        no_command = container.behaviour.bad_command and error.status == 400
+        container.exit_code = 127 if no_command else container.exit_code or 128
         if container.phase is Phase.RESTARTING:
             container.phase = Phase.EXITED
 
