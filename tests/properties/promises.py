@@ -70,6 +70,8 @@ class Witness:
         if container is None:
             return
         _require(container.labels.get(labels.ENVIRONMENT) == ENVIRONMENT, f"{change} touches what is not ours")
+        if labels.SLOT not in container.labels:
+            return  # A helper that fills a volume: it never runs.
         match change:
             case RemoveInstance():
                 self._may_go(container)
@@ -195,7 +197,7 @@ class Witness:
     def _run(self, container: Container) -> tuple[object, ...]:
         """What makes one run of a job another one than the last."""
         made = self.made_for.get(container.id)
-        own = (made.mode, made.volume, made.anonymous, made.content, made.secret, made.read_only) if made else ()
+        own = (made.mode, made.volume, made.anonymous, made.content, made.secret, made.read_only, made.shares) if made else ()
         return (*place(container)[:2], container.config["Image"], own)
 
 
@@ -295,16 +297,28 @@ class Expected:
 
 def expected(asked: Asked, applied: Asked | None) -> Expected:
     """Say what must come of what was asked, when `applied` was there whole before (None: nothing known of)."""
-    counts: dict[tuple[str, str], Service] = {}
+    before = {(stack.name, one.name): one for stack, one in applied.each()} if applied else {}
+    counts = {
+        (stack.name, one.name): one if one.works else before.get((stack.name, one.name), one) for stack, one in asked.each()
+    }
     unsure: set[tuple[str, str]] = set()
     for stack, service in asked.each():
-        key, before = (stack.name, service.name), applied.find(stack.name, service.name) if applied else None
+        key = (stack.name, service.name)
         waits = {(stack.name, on) for on in (*service.conditions, service.shares) if on}
         waits |= {(one.name, other.name) for one, other in asked.each() if one.name in stack.needs}
-        if waits & unsure or (not service.works and not _falls_back(service, before)):
+        fails = not service.works and not _falls_back(service, before.get(key))
+        others = [one for other, one in counts.items() if other != key]
+        if fails or waits & unsure or _is_taken(service, others):
             unsure.add(key)
-        counts[key] = service if service.works or before is None else before
     return Expected(counts, frozenset(unsure))
+
+
+def _is_taken(service: Service, others: Iterable[Service]) -> bool:
+    """An older version of another one came back, and has the port or the name that this one wants."""
+    return any(
+        (service.port and service.port == one.port) or (service.container_name and service.container_name == one.container_name)
+        for one in others
+    )
 
 
 def _falls_back(service: Service, before: Service | None) -> bool:
