@@ -20,6 +20,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model import labels
 from reconciler.model.desired import ContentFile
 from reconciler.model.plan import (
+    Change,
     ConnectNetwork,
     CreateInstance,
     DeliverFiles,
@@ -57,7 +58,7 @@ class Asked:
 def create(draw: Draw) -> Asked:
     name, keys = draw.choice(NAMES), draw.choice([(), ("front",), ("front", "back")])
     host: dict[str, Any] = draw.choice([{}, {"Memory": 64 * MIB}, {"Binds": ["{0}_data:/data"]}, {"ReadonlyRootfs": True}])
-    own = draw.choice([{}, {"Volumes": {"/anonymous": {}}}, {"Labels": {"a": "b"}}])
+    own: dict[str, Any] = draw.choice([{}, {"Volumes": {"/anonymous": {}}}, {"Labels": {"a": "b"}}])
 
     def step(world: World) -> None:
         binds = [bind.replace("{0}", world.environment) for bind in host.get("Binds", ())]
@@ -72,22 +73,20 @@ def create(draw: Draw) -> Asked:
 def handle(draw: Draw) -> Asked:
     """Ask something about one container by its name."""
     name, other, key = draw.choice(NAMES), draw.choice(NAMES), draw.choice(NETWORKS)
-    change: Callable[[World, Target], Any]
-    words, change = draw.choice(
-        [
-            ("start", lambda world, target: StartInstance(target)),
-            ("start", lambda world, target: StartInstance(target)),
-            ("stop", lambda world, target: StopInstance(target, 0)),
-            ("remove", lambda world, target: RemoveInstance(target, volumes=True)),
-            ("unpause", lambda world, target: UnpauseInstance(target)),
-            (f"rename to {other}", lambda world, target: RenameInstance(target, named(world, other))),
-            (f"connect {key}", lambda world, target: ConnectNetwork(target, f"{world.environment}_{key}", {"Aliases": ["x"]})),
-            (f"disconnect {key}", lambda world, target: DisconnectNetwork(target, f"{world.environment}_{key}")),
-            ("update memory", lambda world, target: UpdateInstance(target, {"Memory": 48 * MIB, "MemorySwap": 96 * MIB})),
-            ("update swap", lambda world, target: UpdateInstance(target, {"Memory": 80 * MIB})),
-            ("deliver", lambda world, target: DeliverFiles(target, FILES)),
-        ]
-    )
+    asks: list[tuple[str, Callable[[World, Target], Change]]] = [
+        ("start", lambda world, target: StartInstance(target)),
+        ("start", lambda world, target: StartInstance(target)),
+        ("stop", lambda world, target: StopInstance(target, 0)),
+        ("remove", lambda world, target: RemoveInstance(target, volumes=True)),
+        ("unpause", lambda world, target: UnpauseInstance(target)),
+        (f"rename to {other}", lambda world, target: RenameInstance(target, named(world, other))),
+        (f"connect {key}", lambda world, target: ConnectNetwork(target, f"{world.environment}_{key}", {"Aliases": ["x"]})),
+        (f"disconnect {key}", lambda world, target: DisconnectNetwork(target, f"{world.environment}_{key}")),
+        ("update memory", lambda world, target: UpdateInstance(target, {"Memory": 48 * MIB, "MemorySwap": 96 * MIB})),
+        ("update swap", lambda world, target: UpdateInstance(target, {"Memory": 80 * MIB})),
+        ("deliver", lambda world, target: DeliverFiles(target, FILES)),
+    ]
+    words, change = draw.choice(asks)
     return Asked(f"{words} {name}", lambda world: do(world, change(world, Target(named(world, name)))))
 
 
@@ -106,17 +105,15 @@ def by_hand(draw: Draw) -> Asked:
 def keep(draw: Draw) -> Asked:
     """Ask for, or get rid of, a network or a volume."""
     key, place = draw.choice(NETWORKS), draw.choice(VOLUMES)
-    change: Callable[[World], Any]
-    words, change = draw.choice(
-        [
-            (f"network {key}", lambda world: network(world, key)),
-            (f"network {key}", lambda world: network(world, key)),
-            (f"no network {key}", lambda world: RemoveNetwork(network_id(world, key), key)),
-            (f"volume {place}", lambda world: volume(world, place)),
-            (f"no volume {place}", lambda world: RemoveVolume(f"{world.environment}_{place}")),
-            (f"fill {place}", lambda world: FillVolume(f"{world.environment}_{place}", FILES, world.image, owner(world))),
-        ]
-    )
+    asks: list[tuple[str, Callable[[World], Change]]] = [
+        (f"network {key}", lambda world: network(world, key)),
+        (f"network {key}", lambda world: network(world, key)),
+        (f"no network {key}", lambda world: RemoveNetwork(network_id(world, key), key)),
+        (f"volume {place}", lambda world: volume(world, place)),
+        (f"no volume {place}", lambda world: RemoveVolume(f"{world.environment}_{place}")),
+        (f"fill {place}", lambda world: FillVolume(f"{world.environment}_{place}", FILES, world.image, owner(world))),
+    ]
+    words, change = draw.choice(asks)
     return Asked(words, lambda world: do(world, change(world)))
 
 

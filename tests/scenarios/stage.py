@@ -63,7 +63,7 @@ class Stage:
         command = partial(hand, self.world) if hand else getattr(self, f"do_{name}", None)
         if command is None:
             raise AssertionError(f"line {step.line}: there is no command {name!r}")
-        named = dict(word.split("=", 1) for word in words if _NAMED.match(word))
+        named: dict[str, Any] = dict(word.split("=", 1) for word in words if _NAMED.match(word))
         positional = [word for word in words if not _NAMED.match(word)]
         if step.body:
             named["body"] = step.body
@@ -165,7 +165,7 @@ class Stage:
 
     def do_image(self, reference: str, local: str = "yes", volumes: str = "", **how: str) -> None:
         """Build and publish: `image web:2 health_after=5 never_healthy=yes exits=0 after=3 ignores_term=yes local=no …`."""
-        config = {"Volumes": {path: {} for path in volumes.split(",")}} if volumes else None
+        config: dict[str, Any] = {"Volumes": {path: {} for path in volumes.split(",")}} if volumes else {}
         self.world.image(reference, config=config, local=local == "yes", **{key: _value(text) for key, text in how.items()})
 
     def do_registry(self, reference: str, answer: str) -> None:
