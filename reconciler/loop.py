@@ -110,10 +110,9 @@ class Reconciler:
         wanted = self.wanted
         if wanted is None:
             raise self.trouble or Unreachable("no valid revision has been seen yet")
-        set_by = self.steady.set_by()
-        history = self._history(set_by)
+        history = self._history(self.steady.set_by())
         previous = self.good if self.good and self.good.revision.id == history.applied else None
-        observed = self.steady.corrected(self._observe(wanted, history, previous), set_by)
+        observed = self.steady.corrected(self._observe(wanted, history, previous))
         return Look(wanted, previous, history, observed, self.decide(wanted, observed, history, previous))
 
     def decide(self, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None) -> Plan:

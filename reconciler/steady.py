@@ -36,18 +36,21 @@ class Steady:
     _wall: datetime | None = None
     _monotonic: float = 0.0
     _told: dict[str, Told] = field(default_factory=dict)
+    _since_seen: timedelta = UNMOVED
 
     def set_by(self) -> timedelta:
         """Return how far the wall clock was set since the last call: mostly not at all."""
         wall, monotonic = self.clock.now(), self.clock.monotonic()
         passed = timedelta(seconds=monotonic - self._monotonic)
-        moved = wall - self._wall - passed if self._wall else UNMOVED
-        self._wall, self._monotonic = wall, monotonic
-        return moved if abs(moved) >= NOTICEABLE else UNMOVED
+        difference = wall - self._wall - passed if self._wall else UNMOVED
+        moved = difference if abs(difference) >= NOTICEABLE else UNMOVED
+        self._wall, self._monotonic, self._since_seen = wall, monotonic, self._since_seen + moved
+        return moved
 
-    def corrected(self, observed: ObservedState, by: timedelta) -> ObservedState:
-        """Return the snapshot with every container as old as it is, where the clock was set by so much since the last one."""
-        self._told = {one.id: self._told_now(one, observed.at, by) for one in observed.instances}
+    def corrected(self, observed: ObservedState) -> ObservedState:
+        """Return the snapshot with every container as old as it is, wherever the clock was set since the last one."""
+        self._told = {one.id: self._told_now(one, observed.at, self._since_seen) for one in observed.instances}
+        self._since_seen = UNMOVED
         return replace(observed, instances=tuple(_moved(one, self._told[one.id].moved) for one in observed.instances))
 
     def _told_now(self, instance: Instance, now: datetime, by: timedelta) -> Told:
