@@ -299,9 +299,12 @@ def is_disturbed(history: History) -> bool:
     said = [step.command for step in history.steps if isinstance(step, Say)]
     by_hand = any(command.startswith(hand.partition(" ")[0] + " ") for command in said for hand in HANDS)
     engine = any(command.endswith(" restart") for command in said)
-    clock = any(command.startswith("jump") for command in said)
     process = any(command.startswith(("restart", "crash", "lose")) for command in said)
-    return by_hand or engine or (clock and process)
+    return by_hand or engine or (process and is_clock_set(history))
+
+
+def is_clock_set(history: History) -> bool:
+    return any(isinstance(step, Say) and step.command.startswith("jump") for step in history.steps)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from asked import Asked, load_revision, repository
-from histories import BROKEN, Break, History, Push, Say, Step, images, is_disturbed
+from histories import BROKEN, Break, History, Push, Say, Step, images, is_clock_set, is_disturbed
 from promises import Broken, Witness, check_turn, differences, expected, is_ready, ours, place, starts_first
 from quantities import seconds_of
 from stage import Stage
@@ -120,7 +120,7 @@ class Playing:
         if not wanted.open:
             if not quiet:
                 raise Broken(f"it never comes to rest: {self.reports[-1].plan}")
-            self._stays(exact=wanted.counts == expected(self.newest, None).counts)
+            self._stays(exact=wanted.counts == expected(self.newest, None).counts and not is_clock_set(self.history))
 
     def _mend(self) -> None:
         """Faults stop: the engine and the remote answer, and somebody repairs what was pushed."""
@@ -151,7 +151,10 @@ class Playing:
         return bool(failed & works)
 
     def _stays(self, *, exact: bool) -> None:
-        """Another turn changes nothing; nor does one without the key of the labels, or without any state."""
+        """Another turn changes nothing; nor does one without the key of the labels, or without any state.
+
+        Only a process that was there when the clock was set can tell who is older than whom.
+        """
         for command in ("turn", "lose key", "lose state") if exact else ("turn",):
             changes = self.world.mutations
             if command != "turn":
@@ -325,5 +328,5 @@ def floor(world: World, asked: Asked) -> dict[tuple[str, str], int]:
         whole = min(ready.count((stack.name, service.name)), service.replicas)
         away = 0 if starts_first(stack, service) else service.parallelism or service.replicas
         restarted = "restart" in service.conditions.values() or "back" in service.networks
-        floors[stack.name, service.name] = 0 if restarted else max(0, whole - away)
+        floors[stack.name, service.name] = 0 if restarted or service.kind.ends else max(0, whole - away)
     return floors
