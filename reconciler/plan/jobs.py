@@ -8,11 +8,11 @@ from reconciler.model.observed import Phase
 from reconciler.model.plan import DeliverFiles, Failure, Reason, RemoveInstance, StartInstance, Target, Verb
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
+from reconciler.plan.ending import retire
 from reconciler.plan.finished import finished, marked, marker
 from reconciler.plan.gates import unmet
 from reconciler.plan.readiness import start_error
 from reconciler.plan.reasons import because, facts
-from reconciler.plan.rollout import retire
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 

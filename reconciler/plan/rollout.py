@@ -20,12 +20,12 @@ from reconciler.model.plan import (
     RenameInstance,
     RunHook,
     StartInstance,
-    StopInstance,
     Target,
     Verb,
 )
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
+from reconciler.plan.ending import ports_are_free, retire, stop
 from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
 from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_failed
@@ -93,7 +93,7 @@ def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Mem
         work.draft.wait(chain.group, f"start {slot.name}", held)
         return
     ours = {member.instance.id for member in (slot.current, slot.stale, *slot.extra) if member}
-    if work.port_holder(ours, chain, slot.name):
+    if not ports_are_free(work, chain, slot.name, ours):
         return
     if work.view.service.files:
         # Whether an interrupted turn delivered them nobody knows; twice is harmless.
@@ -312,19 +312,3 @@ def _scale_source(work: Work) -> Iterable[Reason]:
     service = work.view.service
     mark = service.mark("deploy.replicas", "scale")
     return (Reason("replicas", str(len(work.view.members)), str(service.replicas), mark),)
-
-
-def retire(work: Work, chain: Chain, member: Member) -> None:
-    """Let a container go: its pre_stop hooks, stop, remove."""
-    stop(work, chain, member)
-    chain.then("remove", RemoveInstance(target_of(member)))
-    work.frees(member, chain.last)
-
-
-def stop(work: Work, chain: Chain, member: Member, step: str = "stop") -> None:
-    """Stop a container if it runs, its pre_stop hooks first."""
-    if member.instance.phase is Phase.RUNNING:
-        for number, hook in enumerate(work.view.service.pre_stop, 1):
-            chain.then(f"pre-{step}-{number}", RunHook(target_of(member), hook))
-    if member.instance.phase in (Phase.RUNNING, Phase.RESTARTING, Phase.PAUSED):
-        chain.then(step, StopInstance(target_of(member), work.view.service.stop_grace_seconds))

@@ -20,6 +20,7 @@ from reconciler.model.plan import (
 from reconciler.plan import instances
 from reconciler.plan.diff import Reattach
 from reconciler.plan.draft import Chain
+from reconciler.plan.ending import ports_are_free
 from reconciler.plan.gates import unmet
 from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, start_error
 from reconciler.plan.reasons import because, facts
@@ -160,7 +161,7 @@ def _first_start(work: Work, slot: Slot, member: Member) -> None:
         work.draft.wait(group, f"start {slot.name}", held)
         return
     chain = work.chain(group, slot.number, facts(fact))
-    if work.port_holder({member.instance.id}, chain, slot.name):
+    if not ports_are_free(work, chain, slot.name, {member.instance.id}):
         return
     if service.files:
         chain.then("deliver", DeliverFiles(target_of(member), service.files))

@@ -136,17 +136,6 @@ class Work:
                 return True
         return False
 
-    def port_holder(self, ours: set[str], chain: Chain, what: str) -> bool:
-        """Wait where another container of ours still holds a host port that this service publishes."""
-        wanted = set(fixed_ports(self.view.service.container))
-        for instance in self.world.observed.instances:
-            held = wanted & set(held_ports(instance)) if instance.running and instance.id not in ours else set()
-            port = min(held, default="")
-            if port and f"port:{port}" not in self.draft.provides:
-                self.draft.wait(chain.group, f"start {what}", f"{instance.name} gives up host port {port}")
-                return True
-        return False
-
 
 def target_of(member: Member) -> Target:
     """Return the target of an observed container: its id."""
