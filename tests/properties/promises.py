@@ -111,8 +111,8 @@ class Witness:
         stack, service = self._asked_for(container)
         if not (stack and service and self._wanted(container) and is_ready(container, self.world)):
             return
-        stays = starts_first(stack, service) and service.works and not _follows_others(stack, service)
-        if stays:
+        stays = starts_first(stack, service) and service.works and not may_pause(stack, service)
+        if stays and not gives_up_a_port(container, self.asked, service):
             beside = any(is_ready(one, self.world) for one in self._beside(container))
             _require(beside, f"{container.name} serves, and is stopped before another does")
 
@@ -247,9 +247,16 @@ def starts_first(stack: Stack, service: Service) -> bool:
     return not held and not any(other.shares == service.name for other in stack.services)
 
 
-def _follows_others(stack: Stack, service: Service) -> bool:
-    """It restarts with those it waits for, or with a network that is made anew."""
-    return "restart" in service.conditions.values() or "back" in service.networks or bool(service.shares)
+def gives_up_a_port(container: Container, asked: Asked | None, service: Service) -> bool:
+    """It holds a host port that Git gives to another service now."""
+    held = {int(entry["HostPort"]) for entries in container.ports.values() for entry in entries}
+    return any(one.port in held for _, one in (asked.each() if asked else ()) if one is not service)
+
+
+def may_pause(stack: Stack, service: Service) -> bool:
+    """It runs once, or restarts with those it waits for, or with a network that is made anew."""
+    restarts = "restart" in service.conditions.values() or "back" in service.networks or bool(service.shares)
+    return restarts or service.kind.ends
 
 
 # --- after every turn ------------------------------------------------------------------------------------------------
