@@ -30,7 +30,7 @@ from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
 from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_failed
 from reconciler.plan.reasons import because, facts
-from reconciler.plan.upkeep import await_ready, keep, unpause
+from reconciler.plan.upkeep import await_ready, bring_back, keep, unpause
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 
@@ -155,8 +155,7 @@ def _take_back(work: Work, chain: Chain, slot: Slot, current: Member, stale: Mem
 def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
     """What is under the temporary name is not wanted (any more): the one under the final name serves again."""
     stop(work, chain, stale, "stop-new")
-    if not current.instance.running:
-        chain.then("start", StartInstance(target_of(current)))
+    bring_back(work, chain, current)
     chain.then("remove-new", RemoveInstance(target_of(stale)))
 
 

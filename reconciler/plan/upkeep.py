@@ -193,6 +193,17 @@ def _cycle(work: Work, chain: Chain, member: Member) -> None:
     _begin(work, chain, member)
 
 
+def bring_back(work: Work, chain: Chain, member: Member) -> None:
+    """Let a container live again that stopped, or that somebody paused."""
+    match member.instance.phase:
+        case Phase.PAUSED:
+            chain.then("unpause", UnpauseInstance(target_of(member)))
+        case Phase.CREATED | Phase.EXITED:
+            _begin(work, chain, member)
+        case _:
+            pass  # It lives, the engine starts it, or nobody can any more.
+
+
 def _begin(work: Work, chain: Chain, member: Member) -> None:
     chain.then("start", StartInstance(target_of(member)), work.ports_freed())
     for number, hook in enumerate(work.view.service.post_start, 1):
