@@ -220,6 +220,12 @@ class RuntimeContract:
         assert seen.detail["HostConfig"]["Memory"] == 48 * MIB
         assert seen.detail["HostConfig"]["RestartPolicy"] == policy
 
+    def test_a_change_is_seen_at_the_next_look_even_if_no_list_tells_of_it(self, world: World) -> None:
+        target = run(world, "web-1")
+        look(world)
+        do(world, UpdateInstance(target, {"Memory": 48 * MIB, "MemorySwap": 96 * MIB}))
+        assert only(world).detail["HostConfig"]["Memory"] == 48 * MIB
+
     @pytest.mark.parametrize(
         "change",
         [

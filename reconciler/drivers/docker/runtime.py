@@ -15,7 +15,7 @@ from reconciler.drivers.docker.observe import Observer, neighbour
 from reconciler.drivers.docker.ownership import CONTAINER, Ownership
 from reconciler.model import labels
 from reconciler.model.observed import Engine, Neighbour, ObservedState, Questions
-from reconciler.model.plan import Change
+from reconciler.model.plan import Change, Target
 from reconciler.ports import Answers, Clock, Event, Lease, LogLine
 
 
@@ -65,7 +65,11 @@ class DockerRuntime:
         """Make one change. Raises Conflict, Refused or Unreachable; never touches what is not ours."""
         with translated(wording.doing(change), wording.hidden(change)):
             self._ownership.check(change)
-            changes.make(self._connection, change)
+            try:
+                changes.make(self._connection, change)
+            finally:
+                # Also what seems to have failed may have been made, and no list tells of changed limits.
+                self._observer.forget(_changed(change))
         self._ownership.made(change)
 
     def events(self, stop: threading.Event) -> Iterator[Event]:
@@ -118,3 +122,9 @@ class DockerRuntime:
         rows = self._connection.get("/containers/json", all=True)
         found = (neighbour(row) for row in rows)
         return tuple(one for one in found if one.labels.get(labels.ENVIRONMENT) != self._ownership.environment)
+
+
+def _changed(change: Change) -> str:
+    """Return the id of the container a change works on, "" where it is not known or there is none."""
+    target = getattr(change, "target", None)
+    return target.id if isinstance(target, Target) else ""
