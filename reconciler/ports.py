@@ -97,7 +97,17 @@ class LogLine:
     text: str
 
 
-class Source(Protocol):
+class Commits(Protocol):
+    """Past and present revisions, to read."""
+
+    def files(self, revision: str) -> Files:
+        """Return the files of a revision, read from where it is stored, without a checkout."""
+
+    def revision(self, name: str) -> Revision:
+        """Resolve a commit id, a branch or `HEAD~1`. Raises UsageError for what does not exist."""
+
+
+class Source(Commits, Protocol):
     """Where revisions come from."""
 
     def fetch(self) -> Revision:
@@ -105,12 +115,6 @@ class Source(Protocol):
 
         Raises Unreachable (remote down, time-out, refused credentials), Refused (branch gone or empty: never "no files").
         """
-
-    def files(self, revision: str) -> Files:
-        """Return the files of a revision, read from where it is stored, without a checkout."""
-
-    def revision(self, name: str) -> Revision:
-        """Resolve a commit id, a branch or `HEAD~1`. Raises UsageError for what does not exist."""
 
     def between(self, old: str, new: str) -> tuple[Revision, ...]:
         """Return the commits that lead from old (excluded) to new (included), newest first, at most 100."""

@@ -1,6 +1,7 @@
 """Which commit does the branch point at, and which files does it hold?
 
 source.py       the Source port: fetch, files, revision, between, keep
+working_copy.py commits of a clone that somebody else keeps
 clone.py        the bare clone on disk: locked, bounded, made anew when damaged
 objects.py      commits, trees and blobs, read from the clone without a checkout
 process.py      one run of git, within its bounds
@@ -13,5 +14,6 @@ from __future__ import annotations
 from reconciler.drivers.git.clone import Limits
 from reconciler.drivers.git.environment import Credentials
 from reconciler.drivers.git.source import GitSource
+from reconciler.drivers.git.working_copy import WorkingCopy
 
-__all__ = ["Credentials", "GitSource", "Limits"]
+__all__ = ["Credentials", "GitSource", "Limits", "WorkingCopy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 from reconciler.drivers.git.catfile import TooLarge
 from reconciler.drivers.git.objects import Entry
@@ -62,6 +63,17 @@ class GitFiles:
                 return None
             found = self._entries(found.id).get(name)
         return found
+
+
+def no_directory(files: GitFiles, path: str, commit: str) -> InvalidState:
+    """Say which part of the path is missing, and which name comes near."""
+    parent, _, _ = path.rpartition("/")
+    if files.kind(parent) is not FileKind.DIRECTORY:
+        return no_directory(files, parent, commit)
+    paths = [f"{parent}/{child}" if parent else child for child in files.children(parent)]
+    near = get_close_matches(path, [path for path in paths if files.kind(path) is FileKind.DIRECTORY], 1)
+    hint = f'did you mean "{near[0]}"?' if near else "check the configured path"
+    return InvalidState([Problem("R088", f'there is no directory "{path}" in commit {commit[:12]}', hint=hint)])
 
 
 def _no_file(path: str, entry: Entry | None) -> InvalidState:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,9 +12,9 @@ from typing import TypeVar
 from reconciler.drivers.git.clone import Clone, Limits
 from reconciler.drivers.git.environment import Credentials
 from reconciler.drivers.git.faults import Damaged
-from reconciler.drivers.git.files import GitFiles
+from reconciler.drivers.git.files import GitFiles, no_directory
 from reconciler.drivers.git.objects import Entry, Objects
-from reconciler.errors import InvalidState, Problem, Unreachable, UsageError
+from reconciler.errors import Unreachable, UsageError
 from reconciler.load.giturl import CommitName, GitUrl, check_branch, parse_commit_name, parse_folder
 from reconciler.model.source import Revision
 from reconciler.ports import FileKind
@@ -149,7 +148,7 @@ class GitSource:
         whole = self._tree_files(self._repaired(lambda: self._objects.tree(commit)))
         if whole.kind(self._path) is FileKind.DIRECTORY:
             return self._tree_files(whole.identity(self._path))
-        raise _no_directory(whole, self._path, commit)
+        raise no_directory(whole, self._path, commit)
 
     def _tree_files(self, tree: str) -> GitFiles:
         def entries(tree: str) -> Mapping[str, Entry]:
@@ -182,14 +181,3 @@ class GitSource:
     def _unknown(self, name: str) -> UsageError:
         hint = "give a commit id, a branch, or HEAD~1"
         return UsageError(f"{name} names no commit of {self._url}", hint=hint)
-
-
-def _no_directory(files: GitFiles, path: str, commit: str) -> InvalidState:
-    """Say which part of the path is missing, and which name comes near."""
-    parent, _, _ = path.rpartition("/")
-    if files.kind(parent) is not FileKind.DIRECTORY:
-        return _no_directory(files, parent, commit)
-    paths = [f"{parent}/{child}" if parent else child for child in files.children(parent)]
-    near = get_close_matches(path, [path for path in paths if files.kind(path) is FileKind.DIRECTORY], 1)
-    hint = f'did you mean "{near[0]}"?' if near else "check the configured path"
-    return InvalidState([Problem("R088", f'there is no directory "{path}" in commit {commit[:12]}', hint=hint)])
