@@ -54,16 +54,13 @@ class Steady:
         return replace(observed, instances=tuple(_moved(one, self._told[one.id].moved) for one in observed.instances))
 
     def _told_now(self, instance: Instance, now: datetime, by: timedelta) -> Told:
-        """A start that was known before, or that the clock as it is now cannot have told, is from before the setting."""
-        before = self._told.get(instance.id)
-        if before is not None and before.started == instance.started:
-            return Told(instance.started, before.moved + by)
-        return Told(instance.started, by if _is_earlier(instance.started, now, by) else UNMOVED)
-
-
-def _is_earlier(started: datetime | None, now: datetime, by: timedelta) -> bool:
-    """Say whether a time can only have been told before the clock was set."""
-    return started is not None and bool(by) and (started > now or (by > UNMOVED and started <= now - by))
+        """A start that was known before, or that today's clock has not come to yet, is from before the setting."""
+        started, before = instance.started, self._told.get(instance.id)
+        if before is not None and before.started == started:
+            return Told(started, before.moved + by)
+        if started is not None and started > now:
+            return Told(started, now - started)  # How old it is nobody knows: at least it gets older from now on.
+        return Told(started, by if started is not None and UNMOVED < by <= now - started else UNMOVED)
 
 
 def _moved(instance: Instance, by: timedelta) -> Instance:
