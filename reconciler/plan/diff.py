@@ -174,12 +174,12 @@ def _config(service: Service, instance: Instance, image: ObservedImage | None) -
     wanted, actual = service.container, instance.detail.get("Config", {})
     default = image.config if image is not None else None
     yield from _map("environment", "Env", _pairs(wanted.get("Env")), _pairs(actual.get("Env")), _pairs(_of(default, "Env")))
-    yield from _map("labels", "Labels", _own(wanted.get("Labels")), _own(actual.get("Labels")), _of(default, "Labels") or {})
+    yield from _map("labels", "Labels", _own(wanted.get("Labels")), _own(actual.get("Labels")), _own(_of(default, "Labels")))
     yield from _command(wanted, actual, default)
     yield from _healthcheck(wanted.get("Healthcheck"), actual.get("Healthcheck"), _of(default, "Healthcheck"))
     yield from _sets(wanted, actual, default)
     for engine, attribute in _CONFIG_SCALARS.items():
-        want = wanted.get(engine) or _of(default, engine)
+        want = wanted.get(engine) or (_of(default, engine) if engine in _INHERITED else None)
         if _empty(want) and (engine in _ENGINE_CHOOSES or default is None):
             continue
         if not _equal(want, actual.get(engine)):
@@ -191,6 +191,8 @@ _CONFIG_SCALARS = {
     "OpenStdin": "stdin_open", "StopSignal": "stop_signal", "StopTimeout": "stop_grace_period", "MacAddress": "mac_address",
 }  # fmt: skip
 _ENGINE_CHOOSES = {"Hostname", "Domainname", "StopSignal", "MacAddress"}
+_INHERITED = {"User", "WorkingDir", "StopSignal"}
+"""What a container takes from its image; the rest of an image's configuration is that of a container it was made from."""
 
 
 def _command(wanted: Mapping[str, Any], actual: Mapping[str, Any], default: Mapping[str, Any] | None) -> Iterator[Difference]:

@@ -114,7 +114,7 @@ def _observed(case: dict[str, Any], before: DesiredState | None, wanted: Desired
         _alter(instances, name, said)
     for name, said in (case.get("new") or {}).items():
         _add_new(instances, name, said, wanted, history)
-    absent = set(case.get("absent images", []))
+    absent, configs = set(case.get("absent images", [])), case.get("image configs", {})
     neighbours = tuple(
         Neighbour(name, name, said.get("labels", {}), tuple(("", port, "tcp") for port in said.get("ports", [])), True)
         for name, said in (case.get("neighbours") or {}).items()
@@ -123,7 +123,10 @@ def _observed(case: dict[str, Any], before: DesiredState | None, wanted: Desired
         observed,
         instances=tuple(instances.values()),
         networks=tuple(one for one in observed.networks if one.name not in case.get("no networks", [])),
-        images={name: None if name in absent else image for name, image in observed.images.items()},
+        images={
+            name: None if name in absent or image is None else replace(image, config=configs.get(name, image.config))
+            for name, image in observed.images.items()
+        },
         neighbours=neighbours,
         unknown=frozenset(case.get("unknown", [])),
     )
