@@ -19,6 +19,7 @@ from reconciler.drivers.docker.images import split
 from reconciler.errors import Conflict, ReconcilerError, Refused, Unreachable
 from reconciler.model.observed import ObservedImage, Questions
 from reconciler.model.plan import PullImage, RemoveImage
+from reconciler.settings import RegistryAccess
 
 
 def _layer(content: bytes) -> bytes:
@@ -143,6 +144,42 @@ class TestRegistry:
         runtime.do(PullImage(reference))
         assert _local(runtime, reference) is not None
         assert runtime.digests([reference]) == {reference: digest}
+
+    def test_the_operators_login_wins_over_the_docker_config(self, registry: ImageRegistry, tmp_path: Path) -> None:
+        registry.guarded = True
+        digest = registry.push("private/web:1", _layer(b"one"), {})
+        host = f"127.0.0.1:{registry.port}"
+        old = base64.b64encode(b"anna:of yesterday").decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": old}}}))
+        (tmp_path / "password").write_text("correct horse\n")
+        runtime = connect(timeout_seconds=20, logins={host: RegistryAccess("anna", tmp_path / "password")})
+        reference = registry.reference("private/web:1")
+        runtime.do(PullImage(reference))
+        assert _local(runtime, reference) is not None
+        assert runtime.digests([reference]) == {reference: digest}
+
+    def test_the_operators_password_may_come_from_the_environment(
+        self, registry: ImageRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry.guarded = True
+        registry.push("private/web:1", _layer(b"one"), {})
+        monkeypatch.setenv("IMAGES_PASSWORD", "correct horse")
+        access = RegistryAccess("anna", password_variable="IMAGES_PASSWORD")
+        runtime = connect(timeout_seconds=20, logins={f"127.0.0.1:{registry.port}": access})
+        runtime.do(PullImage(registry.reference("private/web:1")))
+        assert _local(runtime, registry.reference("private/web:1")) is not None
+
+    @pytest.mark.parametrize("content", [None, "\n"], ids=["missing", "empty"])
+    def test_a_password_file_that_says_nothing_is_named(
+        self, registry: ImageRegistry, tmp_path: Path, content: str | None
+    ) -> None:
+        if content is not None:
+            (tmp_path / "password").write_text(content)
+        host = f"127.0.0.1:{registry.port}"
+        runtime = connect(timeout_seconds=20, logins={host: RegistryAccess("anna", tmp_path / "password")})
+        with pytest.raises(Refused, match=f"password for image registry {host}") as refusal:
+            runtime.do(PullImage(registry.reference("private/web:1")))
+        assert "credentials.registries" in refusal.value.hint
 
     def test_a_credential_helper_that_is_not_there_is_named(
         self, registry: ImageRegistry, runtime: DockerRuntime, tmp_path: Path

@@ -28,6 +28,7 @@ from requests.adapters import HTTPAdapter
 
 from reconciler.drivers.docker.errors import Rejected, one_line
 from reconciler.errors import ReconcilerError, Refused, Unreachable, UsageError
+from reconciler.settings import RegistryAccess
 
 OLDEST_API = (1, 41)
 NEWEST_API = (1, 51)
@@ -52,11 +53,19 @@ class Connection:
     Every call has a deadline in seconds on each wait for the engine's next byte, and raises Unreachable past it.
     """
 
-    def __init__(self, session: docker.APIClient, host: str, version: Mapping[str, Any], timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        session: docker.APIClient,
+        host: str,
+        version: Mapping[str, Any],
+        timeout_seconds: float,
+        logins: Mapping[str, RegistryAccess],
+    ) -> None:
         self.host = host
         self.version = str(version.get("Version", ""))
         self.api = _negotiated(version)
         self.timeout_seconds = timeout_seconds
+        self.logins = logins
         self._session = session
         self._base = f"{session.base_url}/v{'.'.join(map(str, self.api))}"
 
@@ -117,11 +126,15 @@ BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 LATE = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 
 
-def open_connection(host: str | None, timeout_seconds: float) -> Connection:
+NO_LOGINS: Mapping[str, RegistryAccess] = {}
+
+
+def open_connection(host: str | None, timeout_seconds: float, logins: Mapping[str, RegistryAccess] = NO_LOGINS) -> Connection:
     """Find the engine as Docker's own command line does and agree on an API version.
 
     An explicit host wins over DOCKER_HOST, that over DOCKER_CONTEXT, that over the current context of the Docker
-    config. Raises UsageError for an address nobody understands, Refused for an engine too old or too new, Unreachable.
+    config. `logins` are the operator's, by host of the image registry. Raises UsageError for an address nobody
+    understands, Refused for an engine too old or too new, Unreachable.
     """
     address, tls = _endpoint(host)
     session = _session(address, tls, timeout_seconds)
@@ -131,7 +144,7 @@ def open_connection(host: str | None, timeout_seconds: float) -> Connection:
         raise unreachable(address, error) from error
     if answer.status_code >= 400:
         raise Unreachable(f"{one_line(address)} answered {answer.status_code} to the question for its version")
-    return Connection(session, address, document(answer), timeout_seconds)
+    return Connection(session, address, document(answer), timeout_seconds, logins)
 
 
 def path_of(template: str, *names: str) -> str:

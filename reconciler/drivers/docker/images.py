@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from reconciler.drivers.docker.observe import moment
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model.observed import ObservedImage
 from reconciler.model.plan import PullImage, RemoveImage
+from reconciler.settings import RegistryAccess
 
 REGISTRY_SECONDS = 15.0
 """How long an image registry may take to name a digest: a plan waits for it."""
@@ -76,13 +78,16 @@ def split(reference: str) -> tuple[str, str, str]:
     return (repository, tag, digest) if colon and "/" not in tag else (name, "", digest)
 
 
-def credentials(repository: str) -> dict[str, str]:
-    """Return the header that logs in at the repository's registry, {} where the Docker config knows none.
+def credentials(repository: str, logins: Mapping[str, RegistryAccess]) -> dict[str, str]:
+    """Return the header that logs in at the repository's registry, {} where nobody knows how.
 
-    Raises Refused when the config names a credential helper that does not work.
+    The operator's logins win over the Docker config. Raises Refused when a password cannot be read, or when the config
+    names a credential helper that does not work.
     """
     try:
         registry, _ = auth.resolve_repository_name(repository)
+        if registry in logins:
+            return _header(_login(registry, logins[registry]))
         known = auth.load_config()
         helper = f"docker-credential-{known.get_credential_store(registry) or ''}"
         if helper != "docker-credential-" and not shutil.which(helper):
@@ -90,7 +95,26 @@ def credentials(repository: str) -> dict[str, str]:
         found = auth.resolve_authconfig(known, registry)
     except DockerException as error:
         raise _no_credentials(repository, one_line(str(error))) from error
-    return {"X-Registry-Auth": auth.encode_header(found).decode()} if found else {}
+    return _header(found)
+
+
+def _login(registry: str, access: RegistryAccess) -> dict[str, str]:
+    if access.password_file is not None:
+        try:
+            password = access.password_file.read_text().strip()
+        except OSError as error:
+            message = f"the password for image registry {registry} cannot be read: {access.password_file}: {error.strerror}"
+            raise Refused(message, hint="see credentials.registries in the operator's file") from error
+    else:
+        password = os.environ.get(access.password_variable, "")
+    if not password:
+        message = f"the password for image registry {registry} is empty"
+        raise Refused(message, hint="see credentials.registries in the operator's file")
+    return {"username": access.username, "password": password, "serveraddress": registry}
+
+
+def _header(login: Mapping[str, str] | None) -> dict[str, str]:
+    return {"X-Registry-Auth": auth.encode_header(login).decode()} if login else {}
 
 
 def _no_credentials(repository: str, reason: str) -> Refused:
@@ -105,7 +129,7 @@ def _registry_digest(connection: Connection, reference: str) -> str:
     # A registry that does not answer is no news: the caller is told nothing about this reference.
     with suppress(Rejected, ReconcilerError):
         path = path_of("/distribution/{}/json", reference)
-        answer = connection.ask("GET", path, headers=credentials(repository), seconds=_patience(connection))
+        answer = connection.ask("GET", path, headers=credentials(repository, connection.logins), seconds=_patience(connection))
         return str(document(answer)["Descriptor"]["digest"])
     return ""
 
@@ -119,7 +143,7 @@ def _fetch(connection: Connection, repository: str, version: str, platform: str)
         "POST",
         "/images/create",
         query={"fromImage": repository, "tag": version, "platform": platform or None},
-        headers=credentials(repository),
+        headers=credentials(repository, connection.logins),
         seconds=PULL_PATIENCE * connection.timeout_seconds,
         stream=True,
     )

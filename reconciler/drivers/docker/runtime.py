@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from reconciler.drivers.docker import changes, content, images, lease, streams, wording
-from reconciler.drivers.docker.connection import Connection, open_connection, side_by_side
+from reconciler.drivers.docker.connection import NO_LOGINS, Connection, open_connection, side_by_side
 from reconciler.drivers.docker.errors import translated
 from reconciler.drivers.docker.inside import own_container
 from reconciler.drivers.docker.observe import Observer, neighbour
@@ -17,15 +17,23 @@ from reconciler.model import labels
 from reconciler.model.observed import Engine, Neighbour, ObservedState, Questions
 from reconciler.model.plan import Change, Target
 from reconciler.ports import Answers, Clock, Event, Lease, LogLine
+from reconciler.settings import RegistryAccess
 
 
-def connect(host: str | None = None, timeout_seconds: float = 60, *, clock: Clock | None = None) -> DockerRuntime:
+def connect(
+    host: str | None = None,
+    timeout_seconds: float = 60,
+    *,
+    clock: Clock | None = None,
+    logins: Mapping[str, RegistryAccess] = NO_LOGINS,
+) -> DockerRuntime:
     """Connect to an engine: `host`, else DOCKER_HOST, DOCKER_CONTEXT, the Docker config's context, the local socket.
 
     `clock` dates snapshots; without one they carry the engine's own time, in whole seconds.
+    `logins` are the operator's, by host of the image registry; they win over the Docker config.
     Raises Unreachable, Refused for an engine too old or too new, UsageError for an address nobody understands.
     """
-    return DockerRuntime(open_connection(host, timeout_seconds), clock)
+    return DockerRuntime(open_connection(host, timeout_seconds, logins), clock)
 
 
 class DockerRuntime:
