@@ -217,11 +217,17 @@ class FolderSource:
         """Do nothing: what stood in a directory yesterday cannot be had again."""
 
     def changes(self, stop: threading.Event) -> Iterator[None]:
-        """Yield each time something below the directory changed, until `stop` is set. Bursts come as one."""
+        """Yield each time something below the directory changed, until `stop` is set. Bursts come as one.
+
+        Raises Unreachable when there is no such directory (any more).
+        """
         from watchfiles import watch
 
-        for _ in watch(self._root, watch_filter=_is_watched, stop_event=stop, raise_interrupt=False):
-            yield
+        try:
+            for _ in watch(self._root, watch_filter=_is_watched, stop_event=stop, raise_interrupt=False):
+                yield
+        except OSError as error:
+            raise Unreachable(f"{self._root} cannot be watched: {error.strerror or error}") from error
 
 
 _LINK_HINT = "put the file itself there"
