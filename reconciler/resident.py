@@ -1,193 +1,196 @@
-"""What wakes the loop, and what holds it back? Interval, Git, engine events, files, timers; the lease and the signals.
+"""How does a reconciler stay: woken by whom, held back by whom, and how does it end?
 
-The loop itself stays in one thread. Beside it work one thread that fetches (a hung remote must not keep anything from
-being healed) and one that reads the engine's events; both only leave word in the bell.
+The loop itself stays in one thread. Beside it work threads that fetch (a hung remote must not keep anything from being
+healed), that watch files and that read the engine's events; they only leave word in the bell.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from functools import partial
 
+from reconciler.claim import RENEW_SECONDS, Claim
 from reconciler.errors import ReconcilerError, Unreachable
 from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
-from reconciler.model import labels
-from reconciler.model.desired import DesiredState
 from reconciler.model.status import Operation, Report
-from reconciler.ports import Event, Lease
+from reconciler.ports import Lease
+from reconciler.wake import Bell, listen
 
-LEASE_SECONDS = 60.0
 FETCH_FIRST, FETCH_MOST = 5.0, 180.0
 STOP_SECONDS = 8.0
-RECONNECT_SECONDS = 2.0
-IDLE_EVENTS = frozenset({"exec_create", "exec_start", "exec_die", "top", "attach", "resize", "archive-path", "extract-to-dir"})
-"""Events that change nothing a plan looks at."""
-
-
-class Bell:
-    """Wakes the loop. Rings that come close together count as one turn; the first word of each is kept as the reason."""
-
-    def __init__(self) -> None:
-        self._rung = threading.Condition()
-        self._words: list[str] = []
-
-    def ring(self, word: str) -> None:
-        """Wake the loop and say why."""
-        with self._rung:
-            if word not in self._words:
-                self._words.append(word)
-            self._rung.notify_all()
-
-    def wait(self, seconds: float) -> tuple[str, ...]:
-        """Return what rang, at once if something has; () when nothing did for so long."""
-        with self._rung:
-            if not self._words:
-                self._rung.wait(seconds)
-            words, self._words = tuple(self._words), []
-            return words
+"""How long after the signal the calls in flight may take to end."""
 
 
 @dataclass(slots=True)
 class Pulse:
-    """How the loop is, for the health endpoints and for people: written by the loop, read by others."""
+    """How the loop is, for the health endpoints and for people: written by the loop, read by others.
 
-    started: datetime
-    beat: datetime
+    beat  when the loop last came round, on the monotonic clock
+    """
+
+    beat: float
     report: Report | None = None
     waiting_for: Lease | None = None
 
     @property
     def ready(self) -> bool:
-        """A turn was made and could be made."""
-        return self.report is not None and self.report.operation is not Operation.ERROR
+        """A turn could be made, on a valid revision of Git."""
+        report = self.report
+        return report is not None and report.operation is not Operation.ERROR and report.revision is not None
 
 
 @dataclass(slots=True)
 class Resident:
-    """The long-running reconciler of one environment."""
+    """The long-running reconciler of one environment. `tell` hears of every turn, `yielded` of whom we wait for."""
 
     reconciler: Reconciler
     tell: Callable[[Report], None]
     holder: str
+    yielded: Callable[[Lease], None] = lambda lease: None
     bell: Bell = field(default_factory=Bell)
     stop: threading.Event = field(default_factory=threading.Event)
     pulse: Pulse = field(init=False)
+    _claim: Claim = field(init=False)
+    _due: float = field(init=False)
+    _ended: float | None = field(init=False, default=None)
+    _fetching: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _bug: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        now = self.reconciler.world.clock.now()
-        self.pulse = Pulse(now, now)
+        world = self.reconciler.world
+        self._claim = Claim(world.runtime, world.clock, self.holder)
+        self._due = world.clock.monotonic()
+        self.pulse = Pulse(self._due)
 
     def run(self) -> None:
-        """Turn until `stop` is set and the bell rung; then end what is in flight and give the lease back."""
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._fetch, self._listen, self._watch)]
-        for thread in threads:
-            thread.start()
+        """Turn until told to end; then let end what is in flight, and give the lease back."""
+        listening = partial(listen, self.reconciler.world.runtime, self.bell, self.stop, self._missed)
+        for work in (self._fetch, self._watch, listening):
+            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         woke: tuple[str, ...] = ("start",)
         while not self.stop.is_set():
-            woke = self.bell.wait(self.turn(woke)) or ("interval",)
-        self.reconciler.applier.stop(STOP_SECONDS)
-        self._release()
+            woke = self.bell.wait(self.turn(woke))
+            if self._bug is not None:
+                raise self._bug
+        self._end()
 
-    def turn(self, woke: tuple[str, ...]) -> float:
-        """Make a turn if we may. Returns in how many seconds the next one is due."""
-        clock = self.reconciler.world.clock
-        self.pulse.beat = clock.now()
+    def once(self) -> Report | None:
+        """Fetch, make one turn whatever it takes, and give the lease back. Returns None when somebody else has the lease."""
+        self.reconciler.refresh()
+        try:
+            self.turn(("once",), patience_seconds=None)
+        finally:
+            self._end()
+        return self.pulse.report
+
+    def end(self) -> None:
+        """Ask the loop to end, from any thread or a signal handler."""
+        self._ended = self.reconciler.world.clock.monotonic()
+        self.stop.set()
+        self.bell.ring("signal")
+
+    def turn(self, woke: tuple[str, ...], patience_seconds: float | None = PATIENCE_SECONDS) -> float:
+        """Make a turn if something woke us or one is due, and if we may. Returns in how many seconds to come again."""
+        now = self.reconciler.world.clock.monotonic()
+        self.pulse.beat = now
         if self.reconciler.wanted is None and self.reconciler.trouble is None:
             return self.interval_seconds
-        if lease := self._held_by_other():
-            self.pulse.waiting_for = lease
-            return max(1.0, min(self.interval_seconds, (lease.expires - clock.now()).total_seconds()))
-        self.pulse.waiting_for = None
-        report = self.reconciler.turn(", ".join(woke[:3]), PATIENCE_SECONDS)
-        self.pulse.report = report
-        self.tell(report)
-        busy = bool(self.reconciler.applier.busy)
-        return min(1.0 if busy else self.interval_seconds, next_wake(report, self.interval_seconds, clock.now()))
+        if woke or now >= self._due:
+            self._due = now + self._turn(", ".join(woke[:3]) or "interval", patience_seconds)
+        else:
+            self._renew()
+        return max(0.0, min(RENEW_SECONDS, self._due - self.reconciler.world.clock.monotonic()))
 
     @property
     def interval_seconds(self) -> float:
+        """How often Git is asked and everything is looked at, whatever happens."""
         wanted = self.reconciler.wanted
         return wanted.environment.interval_seconds if wanted else FETCH_FIRST
 
-    # --- the lease ---------------------------------------------------------------------------------------------------
+    # --- one turn ----------------------------------------------------------------------------------------------------
 
-    def _held_by_other(self) -> Lease | None:
-        """Claim or renew the lease; return it when somebody else has it. No engine, no lease: the turn will say so."""
-        world, wanted = self.reconciler.world, self.reconciler.wanted
-        if wanted is None:
-            return None
+    def _turn(self, woke: str, patience_seconds: float | None) -> float:
+        """Returns in how many seconds the next one is due."""
         try:
-            lease = world.runtime.claim_lease(wanted.environment.name, self.holder, world.clock.now(), LEASE_SECONDS)
-        except ReconcilerError:
-            return None
-        return lease if lease.holder != self.holder else None
+            if not self._may_act():
+                return RENEW_SECONDS
+            report = self.reconciler.turn(woke, patience_seconds)
+        except ReconcilerError as problem:
+            # Without an answer nobody knows who holds the lease, so nothing is done.
+            report = self.reconciler.failed(woke, problem)
+        self.pulse.report = report
+        self.tell(report)
+        wait = next_wake(report, self.interval_seconds, self.reconciler.world.clock.now())
+        return min(1.0, wait) if self.reconciler.applier.busy else wait
 
-    def _release(self) -> None:
+    def _may_act(self) -> bool:
         wanted = self.reconciler.wanted
-        if wanted is not None:
-            with contextlib.suppress(ReconcilerError):
-                self.reconciler.world.runtime.release_lease(wanted.environment.name, self.holder)
+        lease = self._claim.held_by_other(wanted.environment.name) if wanted else None
+        before, self.pulse.waiting_for = self.pulse.waiting_for, lease
+        if lease is not None and (before is None or before.holder != lease.holder):
+            self.yielded(lease)
+        return lease is None
+
+    def _renew(self) -> None:
+        """Keep the lease between turns. An engine that does not answer now is the next turn's matter."""
+        try:
+            self._may_act()
+        except ReconcilerError:
+            self._due = self.reconciler.world.clock.monotonic()
+
+    def _end(self) -> None:
+        clock = self.reconciler.world.clock
+        passed = clock.monotonic() - self._ended if self._ended is not None else 0.0
+        self.reconciler.applier.stop(max(0.0, STOP_SECONDS - passed))
+        self._claim.release()
 
     # --- what wakes us -----------------------------------------------------------------------------------------------
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """A bug in a thread must end the program as loudly as one in the loop."""
+        try:
+            work()
+        except BaseException as bug:
+            self._bug = bug
+            self.bell.ring("bug")
+            raise
 
     def _fetch(self) -> None:
         """Fetch at every interval; after a failure later and later."""
         pause = 0.0
         while not self.stop.wait(pause):
-            before = self.reconciler.wanted
-            self.reconciler.refresh()
+            self._refresh("new revision")
             if isinstance(self.reconciler.trouble, Unreachable):
                 pause = min(FETCH_MOST, max(FETCH_FIRST, 2 * pause))
             else:
                 pause = self.interval_seconds
-            if self.reconciler.wanted is not before or before is None:
-                self.bell.ring("new revision" if self.reconciler.wanted else "no valid revision")
 
     def _watch(self) -> None:
         """A watched directory tells by itself; a Git remote is asked."""
-        with contextlib.suppress(ReconcilerError):
-            for _ in self.reconciler.world.source.changes(self.stop):
-                self.reconciler.refresh()
-                self.bell.ring("files changed")
-
-    def _listen(self) -> None:
         while not self.stop.is_set():
             try:
-                for event in self.reconciler.world.runtime.events(self.stop):
-                    if _concerns(event, self.reconciler.wanted):
-                        self.bell.ring(_word(event))
+                for _ in self.reconciler.world.source.changes(self.stop):
+                    self._refresh("files changed")
+                return
             except ReconcilerError:
-                # Events may have been missed: the next turn looks at everything.
-                self.reconciler.swept = None
-                self.bell.ring("event stream lost")
-                self.stop.wait(RECONNECT_SECONDS)
+                # The directory is gone; fetching says so. It may come back.
+                self.stop.wait(FETCH_FIRST)
 
+    def _refresh(self, word: str) -> None:
+        """Ask the source, one thread at a time; wake the loop when there is news."""
+        with self._fetching:
+            before = self._news()
+            self.reconciler.refresh()
+            after = self._news()
+        if after != before:
+            self.bell.ring(word if after[0] != before[0] else "word from Git")
 
-def _concerns(event: Event, wanted: DesiredState | None) -> bool:
-    """Say whether an event may change what a plan would say: a container of ours, or a network or volume Git names."""
-    if wanted is None or event.action.partition(":")[0] in IDLE_EVENTS:
-        return False
-    if event.kind == "container":
-        adopted = {project for stack in wanted.stacks for project in stack.adopt}
-        ours = event.attributes.get(labels.ENVIRONMENT) == wanted.environment.name
-        return ours or event.attributes.get(labels.COMPOSE_PROJECT) in adopted
-    named = {one.name for stack in wanted.stacks for one in stack.networks}
-    named |= {one.name for stack in wanted.stacks for one in stack.volumes}
-    return event.kind in ("network", "volume") and event.name in named
+    def _news(self) -> tuple[str, str]:
+        wanted, trouble = self.reconciler.wanted, self.reconciler.trouble
+        return wanted.revision.id if wanted else "", str(trouble or "")
 
-
-def _word(event: Event) -> str:
-    return f"{event.action} {event.name}".strip()
-
-
-def holder_name() -> str:
-    """Return who we are, as the lease says it: host, process, a random part; in a container also its id."""
-    inside = f" container={socket.gethostname()}" if Path("/.dockerenv").exists() else ""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}{inside}"
+    def _missed(self) -> None:
+        """Events may have been lost: the next turn looks at everything."""
+        self.reconciler.swept = None

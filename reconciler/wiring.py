@@ -14,8 +14,9 @@ from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.settings import STATE, Operator, Settings, resolve, said
 
 if TYPE_CHECKING:
-    from reconciler.loop import Load, World
-    from reconciler.ports import Clock, Files, Runtime, Source, Store
+    from reconciler.apply import Progress
+    from reconciler.loop import Load, Reconciler, World
+    from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Workplace:
     def runtime(self) -> Runtime:
         from reconciler.drivers.docker import connect
 
-        return connect(self.settings.engine or None, clock=self.clock())
+        return connect(self.settings.engine or None, clock=self.clock(), logins=self.settings.operator.registries)
 
     def store(self) -> Store:
         from reconciler.drivers.sqlite import SqliteStore
@@ -50,6 +51,32 @@ class Workplace:
         from reconciler.loop import World
 
         return World(self.source(), self.load(), self.runtime(), self.store(), self.clock())
+
+    def reconciler(self, progress: Progress | None = None) -> Reconciler:
+        """Return the loop's core; `progress` hears when an action begins and ends."""
+        from reconciler.apply import Applier
+        from reconciler.loop import Reconciler
+
+        world = self.world()
+        return Reconciler(world, Applier(world.runtime, world.clock, progress=progress))
+
+    def commits(self) -> Commits:
+        """Return the past of the source, just fetched; for a directory, of the repository that it stands in."""
+        place = Path(self.settings.source or ".")
+        if not place.is_dir() or _is_bare(place):
+            source = self.source()
+            source.fetch()
+            return source
+        from reconciler.drivers.git import WorkingCopy
+
+        return WorkingCopy(place, self.settings.path)
+
+    def holder(self) -> str:
+        """Return the name under which this process takes a lease."""
+        from reconciler.claim import holder_name
+        from reconciler.drivers.docker import connect
+
+        return holder_name(connect(self.settings.engine or None).own_container())
 
 
 def workplace(arguments: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Workplace:

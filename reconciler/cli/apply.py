@@ -3,37 +3,165 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.place import configure_place, place_of
+from reconciler.errors import Refused, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.loop import Reconciler
+    from reconciler.model.desired import DesiredState
+    from reconciler.model.status import Report
+    from reconciler.wiring import Workplace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    configure_place(parser)
+    words = "where the desired state is, or a plan that `plan --out` wrote; then stacks with `sync: manual` to release"
+    parser.add_argument("words", nargs="*", metavar="SOURCE|PLAN|STACK", help=words)
+    configure_place(parser, source=False)
+    parser.add_argument("--timeout", type=_seconds, default=float("inf"), metavar="SECONDS", help="give up after so long")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but what is wrong")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Turn until nothing is left to do. Returns 0, or 1 when something failed or is blocked."""
-    from reconciler.apply import Applier
-    from reconciler.loop import Reconciler, next_wake
+    """Turn until nothing is left to do. Returns 0 when everything is as Git asks and well, else 1."""
+    from reconciler.cli.progress import progress
+
+    bound, stacks = _understood(args)
+    place = place_of(args)
+    began = place.clock().monotonic()
+    with progress(quiet=args.quiet) as told:
+        reconciler = place.reconciler(told)
+        reconciler.refresh()
+        if reconciler.trouble is not None:
+            raise reconciler.trouble
+        assert reconciler.wanted is not None, "a source without trouble has a valid revision"
+        _release(reconciler, reconciler.wanted, stacks)
+        _show_plan(reconciler, bound, quiet=args.quiet)
+        report, count = _settled(place, reconciler, args.timeout)
+    return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+# --- what was said ---------------------------------------------------------------------------------------------------
+
+
+def _understood(args: argparse.Namespace) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """Sort the words: the first is a plan or the source if it looks like one, all others are stacks."""
+    first, *rest = args.words or [""]
+    if first.endswith(".json"):
+        return _read_plan(Path(first)), rest
+    if first and (Path(first).exists() or set(first) & set("/:.")):
+        if args.source:
+            raise UsageError(f"{first} and --source both say where the desired state is", hint="say it once")
+        args.source = first
+        return None, rest
+    return None, args.words
+
+
+def _read_plan(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"plan {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} holds no plan: {error}", hint="write one with `reconciler plan --out FILE`") from error
+    if not isinstance(document, dict) or document.get("api") != "v1" or not document.get("fingerprint"):
+        raise UsageError(f"{path} is no plan to be applied", hint="write one with `reconciler plan --out FILE`")
+    return document
+
+
+def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str]) -> None:
+    """Let the new revision through to stacks that wait for a person."""
+    known = {stack.name: stack for stack in desired.stacks}
+    for name in stacks:
+        if name not in known:
+            from reconciler.load.excerpt import suggest
+
+            hint = suggest(name, known) or f"there are {', '.join(known)}"
+            raise UsageError(f"there is no stack {name!r} in {desired.environment.name}", hint=hint)
+        if known[name].sync != "manual":
+            sys.stderr.write(f"note: stack {name} is applied in any case: its sync is automatic\n")
+    manual = {name: desired.revision.id for name in stacks if known[name].sync == "manual"}
+    if manual:
+        reconciler.world.store.change(lambda history: replace(history, manual={**history.manual, **manual}))
+
+
+# --- the plan, once --------------------------------------------------------------------------------------------------
+
+
+def _show_plan(reconciler: Reconciler, bound: Mapping[str, Any] | None, *, quiet: bool) -> None:
+    from reconciler.cli.plan import say_warnings
     from reconciler.plan import render
 
-    world = place_of(args).world()
-    reconciler = Reconciler(world, Applier(world.runtime, world.clock))
-    while True:
-        reconciler.refresh()
-        report = reconciler.turn("apply")
-        if report.plan is None or report.error:
-            sys.stderr.write(f"error: {report.error}\n")
-            return 1
-        if report.plan.actions or report.plan.blocked:
-            sys.stdout.write(render.text(report.plan, actions=True))
-        for outcome in report.outcomes:
-            if outcome.error:
-                sys.stderr.write(f"failed: {outcome.action}: {outcome.error}\n")
-        if not report.plan.actions and not report.plan.waiting:
-            return 1 if report.plan.blocked else 0
-        if not report.plan.actions:
-            threading.Event().wait(min(1.0, next_wake(report, 1.0, world.clock.now())))
+    look = reconciler.look()
+    if bound is not None:
+        from reconciler.plan.fingerprint import fingerprint
+
+        now = {
+            "environment": look.plan.environment,
+            "revision": look.plan.revision_id,
+            "fingerprint": fingerprint(look.plan, look.observed),
+        }
+        _require_unmoved(bound, now)
+    if not quiet:
+        say_warnings(look.desired)
+        sys.stdout.write(render.text(look.plan))
+        sys.stdout.flush()
+
+
+def _require_unmoved(bound: Mapping[str, Any], now: Mapping[str, str]) -> None:
+    hint = "look at a new plan: `reconciler plan --out FILE`"
+    if bound.get("environment") != now["environment"]:
+        raise Refused(f"the plan is for {bound.get('environment')}, this is {now['environment']}", hint=hint)
+    if bound.get("revision") != now["revision"]:
+        raise Refused(f"the plan is for {str(bound.get('revision'))[:7]}, Git is at {now['revision'][:7]}", hint=hint)
+    if bound.get("fingerprint") != now["fingerprint"]:
+        raise Refused("what runs has changed since the plan was made", hint=hint)
+
+
+# --- until it is done ------------------------------------------------------------------------------------------------
+
+
+def _settled(place: Workplace, reconciler: Reconciler, timeout_seconds: float) -> tuple[Report, int]:
+    """Returns the last turn, and how many actions were done in all."""
+    from reconciler.claim import Claim
+    from reconciler.settle import DRAIN_SECONDS, settle
+    from reconciler.wake import listening
+
+    world, done = reconciler.world, [0]
+
+    def tell(report: Report) -> None:
+        done[0] += sum(one.done for one in report.outcomes)
+
+    claim = Claim(world.runtime, world.clock, place.holder())
+    with listening(world.runtime) as bell:
+        try:
+            return settle(reconciler, claim, tell, bell.wait, timeout_seconds), done[0]
+        finally:
+            reconciler.applier.stop(DRAIN_SECONDS)
+            claim.release()
+
+
+def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int:
+    from reconciler.settle import verdict
+
+    revision = report.revision.short if report.revision else ""
+    wrong = verdict(report)
+    for line in wrong:
+        sys.stderr.write(f"error: {line}\n")
+    if not quiet and not wrong:
+        sys.stdout.write(f"Applied {revision}: {count} actions in {seconds:.1f} s. Everything is as Git asks, and well.\n")
+    return 1 if wrong else 0

@@ -1,10 +1,14 @@
-"""The options that say where a verb works: source, branch, path, state, operator's file, engine, access to Git."""
+"""Where does a verb work: which options say it, and what is to be seen there?"""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from reconciler.wiring import Workplace, workplace
+
+if TYPE_CHECKING:
+    from reconciler.loop import Look
 
 _STATE = "state directory (RECONCILER_STATE)"
 
@@ -37,6 +41,15 @@ def configure_state(parser: argparse.ArgumentParser) -> None:
 def place_of(args: argparse.Namespace) -> Workplace:
     """Return the workplace that the parsed options name."""
     return workplace(vars(args))
+
+
+def look_at(place: Workplace) -> Look:
+    """Compare the newest revision with what runs, as a turn would now, and change nothing. Raises what is wrong with either."""
+    reconciler = place.reconciler()
+    reconciler.refresh()
+    if reconciler.trouble is not None:
+        raise reconciler.trouble
+    return reconciler.look()
 
 
 def _configure_git(parser: argparse.ArgumentParser) -> None:

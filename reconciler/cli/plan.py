@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.place import configure_place, place_of
-from reconciler.errors import UsageError
+from reconciler.cli.place import configure_place, look_at, place_of
+from reconciler.errors import Refused, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.model.desired import DesiredState
     from reconciler.model.plan import Plan
     from reconciler.wiring import Workplace
 
@@ -21,76 +22,66 @@ CHANGES = 2
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     configure_place(parser)
-    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
     parser.add_argument("--exit-code", action="store_true", help="0 nothing to do, 2 changes, 1 error, blocked or incomplete")
-    parser.add_argument("--out", metavar="FILE", help="write the plan for `apply FILE`")
+    parser.add_argument("--out", metavar="FILE", help="write it for `apply FILE`, which refuses once the world moved")
     parser.add_argument("--actions", action="store_true", help="list every single call")
     parser.add_argument("--base", metavar="REV", help="plan from this revision instead of the engine")
-    parser.add_argument("--head", metavar="REV", help="plan to this revision (default: the newest)")
+    parser.add_argument("--head", metavar="REV", help="plan to this revision (default: HEAD)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan on stdout. Changes nothing, on the engine or in the state directory's history."""
+    offline = bool(args.base or args.head)
+    if offline and args.out:
+        raise UsageError("--out needs an engine", hint="a plan between two revisions is bound to nothing: leave --base out")
     place = place_of(args)
-    if args.base or args.head:
-        plan, mark = _between(place, args.base, args.head), ""
-    else:
-        plan, mark = _against_engine(place)
+    plan, mark = _between(place, args.base, args.head) if offline else _against_engine(place)
     if args.out:
-        if not mark:
-            raise UsageError("--out needs an engine: a plan between two revisions is bound to nothing")
-        Path(args.out).write_text(_json(plan, mark))
+        _write(Path(args.out), _json(plan, mark))
     sys.stdout.write(_printed(plan, mark, args))
     return _code(plan) if args.exit_code else 0
 
 
+def say_warnings(desired: DesiredState) -> None:
+    """Write what is doubtful about a valid desired state on stderr."""
+    if desired.warnings:
+        from reconciler.load.excerpt import render_problem
+
+        sys.stderr.write("".join(f"{render_problem(warning)}\n\n" for warning in desired.warnings))
+
+
 def _against_engine(place: Workplace) -> tuple[Plan, str]:
-    from reconciler.observe import observe
-    from reconciler.plan import make_plan
     from reconciler.plan.fingerprint import fingerprint
 
-    source, load, history = place.source(), place.load(), place.store().history()
-    revision = source.fetch()
-    desired = load(source.files(revision.id), revision)
-    previous = previous_of(source, load, history.applied)
-    observed = observe(place.runtime(), desired, history, previous)
-    plan = make_plan(desired, observed, history, previous)
-    return plan, fingerprint(plan, observed)
+    look = look_at(place)
+    say_warnings(look.desired)
+    return look.plan, fingerprint(look.plan, look.observed)
 
 
-def previous_of(source, load, applied: str):  # type: ignore[no-untyped-def]
-    """Return the last revision applied whole, or None when there is none or it can no longer be read."""
-    from reconciler.errors import ReconcilerError
-
-    if not applied:
-        return None
-    try:
-        revision = source.revision(applied)
-        return load(source.files(revision.id), revision)
-    except ReconcilerError:
-        return None
-
-
-def _between(place: Workplace, base: str | None, head: str | None) -> Plan:
+def _between(place: Workplace, base: str | None, head: str | None) -> tuple[Plan, str]:
     """Plan from Git alone, as if everything of `base` ran: for pull requests."""
+    from reconciler.model.history import HashKey, History
     from reconciler.plan import make_plan
     from reconciler.plan.assume import assume
 
     if not base:
         raise UsageError("--head needs --base", hint="name the revision to compare with: --base main")
-    source, load = place.source(), place.load()
-    source.fetch()
-    old, new = source.revision(base), source.revision(head or "HEAD")
-    before, after = load(source.files(old.id), old), load(source.files(new.id), new)
+    commits, load = place.commits(), place.load()
+    old, new = commits.revision(base), commits.revision(head or "HEAD")
+    before, after = load(commits.files(old.id), old), load(commits.files(new.id), new)
+    say_warnings(after)
+    # Nothing is labelled with this key, so it need not be secret.
+    history = History(HashKey("offline", b"offline"), applied=old.id)
     images = {service.image for stack in after.stacks for service in stack.services}
-    history = _unwritten(old.id)
-    return make_plan(after, assume(before, place.clock().now(), history, images), history, before)
+    return make_plan(after, assume(before, place.clock().now(), history, images), history, before), ""
 
 
-def _unwritten(applied: str):  # type: ignore[no-untyped-def]
-    from reconciler.model.history import HashKey, History
-
-    return History(HashKey("offline", b"offline"), applied=applied)
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise Refused(f"the plan cannot be written to {path}: {error.strerror}") from error
 
 
 def _printed(plan: Plan, mark: str, args: argparse.Namespace) -> str:
@@ -106,7 +97,7 @@ def _printed(plan: Plan, mark: str, args: argparse.Namespace) -> str:
 def _json(plan: Plan, mark: str) -> str:
     from reconciler.plan import render
 
-    return json.dumps(render.data(plan, mark), indent=2) + "\n"
+    return json.dumps(render.data(plan, mark), indent=2, ensure_ascii=False) + "\n"
 
 
 def _code(plan: Plan) -> int:

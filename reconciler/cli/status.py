@@ -8,8 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from reconciler.cli.place import configure_place, place_of
-from reconciler.cli.plan import previous_of
+from reconciler.cli.place import configure_place, look_at, place_of
 
 if TYPE_CHECKING:
     from reconciler.model.status import StackStatus
@@ -39,14 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _stacks(place: Workplace) -> tuple[StackStatus, ...]:
-    from reconciler.observe import observe
-    from reconciler.plan import make_plan
     from reconciler.plan.status import stacks_status
 
-    source, load, history = place.source(), place.load(), place.store().history()
-    revision = source.fetch()
-    desired = load(source.files(revision.id), revision)
-    previous = previous_of(source, load, history.applied)
-    observed = observe(place.runtime(), desired, history, previous)
-    plan = make_plan(desired, observed, history, previous)
-    return stacks_status(plan, desired, observed, history, previous)
+    look = look_at(place)
+    return stacks_status(look.plan, look.desired, look.observed, look.history, look.previous)

@@ -46,13 +46,14 @@ def _group(group: Group, plan: Plan) -> Iterator[str]:
     yield f"    {SYMBOLS[group.verb]} {group.name}  {group.title}"
     width = max((len(reason.text) for reason in group.reasons if reason.old or reason.new), default=0)
     for reason in group.reasons:
-        yield f"        {_reason(reason, width)}"
+        yield f"        {reason_text(reason, width)}"
     for waiting in plan.waiting:
         if waiting.group == group.key:
             yield f"        then {waiting.what}, once {waiting.on}"
 
 
-def _reason(reason: Reason, width: int = 0) -> str:
+def reason_text(reason: Reason, width: int = 0) -> str:
+    """Return a reason as one line: what, old and new, where it is written; `width` aligns the first of them."""
     place = f"   {reason.source}" if reason.source else ""
     if not (reason.old or reason.new):
         return f"{reason.text}{place}"
@@ -62,7 +63,7 @@ def _reason(reason: Reason, width: int = 0) -> str:
 
 
 def _drift(group: Group) -> str:
-    return f"{group.key}: {'; '.join(_reason(reason) for reason in group.reasons)}"
+    return f"{group.key}: {'; '.join(reason_text(reason) for reason in group.reasons)}"
 
 
 def _blocked(blocked: Blocked) -> Iterator[str]:
@@ -112,7 +113,7 @@ def markdown(plan: Plan) -> str:
     for group in plan.groups:
         name = f"{group.stack}/{group.name}" if group.stack else group.name
         lines.append(f"- `{SYMBOLS[group.verb]}` **{_escape(name)}** {_escape(group.title)}")
-        lines.extend(f"  - {_code(_reason(reason))}" for reason in group.reasons)
+        lines.extend(f"  - {_code(reason_text(reason))}" for reason in group.reasons)
     for title, entries in (("Blocked", [line for one in plan.blocked for line in _blocked(one)]), ("Notes", list(plan.notes))):
         if entries:
             lines.extend(["", f"**{title}**", "", *(f"- {_escape(entry.strip())}" for entry in entries)])

@@ -1,0 +1,118 @@
+"""What does a resident reconciler say of its turns? One that only waits on says nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reconciler.model.status import Health
+from reconciler.plan.render import SYMBOLS, reason_text
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Group
+    from reconciler.model.status import Report
+    from reconciler.ports import Lease
+
+
+class Journal:
+    """Writes a line or a few for each turn that did something or has news; `as_json` writes one document a line."""
+
+    def __init__(self, out: TextIO, *, as_json: bool = False) -> None:
+        self._out = out
+        self._as_json = as_json
+        self._last: tuple[object, ...] = ()
+        self._shown: set[tuple[object, ...]] = set()
+
+    def tell(self, report: Report) -> None:
+        """Write the turn down if it is worth it."""
+        news = _news(report)
+        worked = any(one.done or one.error for one in report.outcomes)
+        if not worked and news == self._last:
+            return
+        self._last = news
+        self._write(_document(report) if self._as_json else "\n".join(self._lines(report)))
+
+    def tell_waiting(self, lease: Lease) -> None:
+        """Write down that somebody else is at work."""
+        text = f"{lease.holder} holds the lease until {lease.expires:%H:%M:%S} UTC; waiting for it"
+        self._write({"waiting_for": lease.holder, "until": lease.expires.isoformat()} if self._as_json else text)
+
+    def _write(self, said: str | dict[str, Any]) -> None:
+        self._out.write((said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)) + "\n")
+        self._out.flush()
+
+    def _lines(self, report: Report) -> Iterator[str]:
+        revision = f" {report.revision.short}" if report.revision else ""
+        yield f"{_time(report.finished)} [{report.woke}]{revision} {_headline(report)}"
+        if report.plan is not None:
+            acting = {action.group for action in report.plan.actions}
+            yield from (f"  {line}" for group in report.plan.groups if group.key in acting for line in self._group(group))
+            yield from (f"  blocked [{one.code}] {one.message}" for one in report.plan.blocked)
+            yield from (f"  failed {one.service}: {one.message}" for one in report.plan.failures)
+        yield from (f"  failed {one.action}: {one.error}" for one in report.outcomes if one.error)
+        if report.error:
+            yield f"  error: {report.error}"
+        if report.hint:
+            yield f"  hint: {report.hint}"
+
+    def _group(self, group: Group) -> Iterator[str]:
+        """A rollout takes many turns: its reasons are said in the first."""
+        yield f"{SYMBOLS[group.verb]} {group.key}  {group.title}"
+        said = (group.key, group.verb, group.reasons)
+        if said not in self._shown:
+            self._shown.add(said)
+            yield from (f"    {reason_text(reason)}" for reason in group.reasons)
+
+
+def _news(report: Report) -> tuple[object, ...]:
+    """What a person would want to hear again once it changes; what merely waits on is none."""
+    plan = report.plan
+    held = tuple(sorted((one.group, one.code, one.message) for one in plan.blocked)) if plan else ()
+    healths = tuple((one.name, one.health) for stack in report.stacks for one in stack.services)
+    applied = report.revision is not None and report.applied == report.revision.id
+    return report.operation, report.revision and report.revision.id, applied, held, report.error, healths
+
+
+def _headline(report: Report) -> str:
+    done = sum(one.done for one in report.outcomes)
+    failed = sum(bool(one.error) for one in report.outcomes)
+    counts = [f"{count} {word}" for count, word in ((done, "done"), (failed, "failed")) if count]
+    return ", ".join(counts) or _state(report)
+
+
+def _state(report: Report) -> str:
+    if report.plan is None:
+        return "no plan"
+    if report.revision is None or report.applied != report.revision.id:
+        return "blocked" if report.plan.blocked and not report.plan.waiting else "under way"
+    services = [one for stack in report.stacks for one in stack.services]
+    unwell = [f"{one.stack}/{one.name} is {one.health}" for one in services if one.health is not Health.HEALTHY]
+    return "; ".join(("as Git asks", *unwell))
+
+
+def _document(report: Report) -> dict[str, Any]:
+    plan = report.plan
+    return {
+        "at": report.finished.isoformat(),
+        "woke": report.woke,
+        "operation": report.operation.value,
+        "revision": report.revision.id if report.revision else "",
+        "applied": report.applied,
+        "done": [one.action for one in report.outcomes if one.done],
+        "failed": [{"action": one.action, "error": one.error} for one in report.outcomes if one.error],
+        "groups": [_plain(group) for group in plan.groups] if plan else [],
+        "blocked": [{"group": one.group, "code": one.code, "message": one.message} for one in plan.blocked] if plan else [],
+        "error": report.error,
+        "hint": report.hint,
+    }
+
+
+def _plain(group: Group) -> dict[str, Any]:
+    reasons = [reason_text(reason) for reason in group.reasons]
+    return {"key": group.key, "verb": group.verb.value, "title": group.title, "reasons": reasons}
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%H:%M:%S}"
