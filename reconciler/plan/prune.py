@@ -52,14 +52,22 @@ def leftovers(world: World, raw: DesiredState) -> Leftovers:
     withheld = {stack.name for stack in raw.stacks} - {stack.name for stack in world.desired.stacks}
     networks = {network.name for stack in stacks for network in stack.networks}
     volumes = {volume.name for stack in stacks for volume in stack.volumes}
-    prunable = {
-        volume.name for stack in (world.previous.stacks if world.previous else ()) for volume in stack.volumes if volume.prune
-    }
     return Leftovers(
         tuple(one for one in world.fleet.orphans if one[0].service_id not in services and one[0].stack not in withheld),
         tuple(one for one in world.observed.networks if _ours(world, one) and one.name not in networks),
-        tuple(one for one in world.observed.volumes if one.name in prunable - volumes and _ours(world, one)),
+        tuple(one for one in world.observed.volumes if one.name not in volumes and _may_go(world, raw, one)),
     )
+
+
+def _may_go(world: World, raw: DesiredState, volume: ObservedVolume) -> bool:
+    """Data goes only where Git says so: the stack itself, or for a stack that is gone, what it said at the last."""
+    if not _ours(world, volume):
+        return False
+    stack = next((one for one in raw.stacks if one.name == volume.labels[labels.STACK]), None)
+    if stack is not None:
+        return "*" in stack.prune_volumes or volume.labels.get(labels.COMPOSE_VOLUME) in stack.prune_volumes
+    last = world.previous.stacks if world.previous else ()
+    return any(one.prune and one.name == volume.name for gone in last for one in gone.volumes)
 
 
 def _ours(world: World, thing: ObservedNetwork | ObservedVolume) -> bool:
