@@ -80,9 +80,10 @@ def select(request: ComposeRequest, sources: Sources) -> Selection:
     sources.notes.stop_if_wrong()
     directory = _directory(request, sources, files)
     variables = _with_env_files(request, variables, directory, sources)
+    # Of no names at all, Compose makes one empty name, and a service may well carry it: `profiles: ["${ONLY_WITH-}"]`.
     profiles = request.profiles or tuple(part.strip() for part in variables.get("COMPOSE_PROFILES", "").split(","))
     files += tuple(sources.absolute(path) for path in request.last_files)
-    return Selection(files, directory, variables, tuple(profile for profile in profiles if profile))
+    return Selection(files, directory, variables, profiles)
 
 
 def project_name(request: ComposeRequest, selection: Selection, sources: Sources) -> str:
