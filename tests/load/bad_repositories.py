@@ -5,12 +5,11 @@ Run as a program it loads one directory: `python tests/load/bad_repositories.py 
 
 from __future__ import annotations
 
-import json
-import re
-import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+
+from cost import tell_cost
 
 from reconciler.drivers.directory import DirectoryFiles
 from reconciler.errors import InvalidState
@@ -21,7 +20,6 @@ from reconciler.model.source import Revision
 from reconciler.settings import Operator
 
 BAD = Path(__file__).parent / "bad"
-SECONDS, BYTES = 1.0, 200 << 20
 FIRST, LAST = 34, 65
 
 _REVISION = Revision("0" * 40, "main", datetime(2026, 1, 1, tzinfo=UTC), "", "")
@@ -43,21 +41,5 @@ def refusal(path: Path) -> str:
     return ""
 
 
-def _limit_and_measure(path: Path) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    refusal(path)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"seconds": seconds, "bytes": _peak_bytes()}))
-
-
-def _peak_bytes() -> int:
-    """Return the most memory this program ever held. (`ru_maxrss` would tell also what its parent held.)"""
-    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert peak is not None
-    return int(peak[1]) * 1024
-
-
 if __name__ == "__main__":
-    _limit_and_measure(Path(sys.argv[1]))
+    tell_cost(lambda: refusal(Path(sys.argv[1])))

@@ -6,11 +6,11 @@ Run as a program it reads one file: `python tests/load/bad_texts.py FILE`; its c
 from __future__ import annotations
 
 import json
-import re
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from cost import tell_cost
 
 from reconciler.drivers.directory import DirectoryFiles
 from reconciler.errors import InvalidState, Mark, Problem
@@ -22,7 +22,6 @@ from reconciler.load.values import parse_bool, parse_bytes, parse_duration, pars
 from reconciler.load.yaml import parse
 
 BAD = Path(__file__).parent / "bad"
-SECONDS, BYTES = 1.0, 200 << 20
 
 _UNSET: dict[str, str] = {}
 _READERS: dict[str, Callable[[str, Mark, str], Scalar]] = {
@@ -94,24 +93,12 @@ def _of_value(node: Node, key: str, at: str) -> Iterator[Problem]:
         yield from error.problems
 
 
-def _limit_and_measure(path: Path) -> None:
+def _refuse_beside() -> None:
     import tempfile
 
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    before = resource.getrusage(resource.RUSAGE_SELF)
     with tempfile.TemporaryDirectory() as folder:
-        refusal(path, Path(folder))
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"seconds": seconds, "bytes": _peak_bytes()}))
-
-
-def _peak_bytes() -> int:
-    """Return the most memory this program ever held. (`ru_maxrss` would tell also what its parent held.)"""
-    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert peak is not None
-    return int(peak[1]) * 1024
+        refusal(Path(sys.argv[1]), Path(folder))
 
 
 if __name__ == "__main__":
-    _limit_and_measure(Path(sys.argv[1]))
+    tell_cost(_refuse_beside)

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from bad_repositories import BAD, BYTES, FIRST, LAST, SECONDS, bad_repositories, refusal
+from bad_repositories import BAD, FIRST, LAST, bad_repositories, refusal
+from cost import assert_cheap
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,13 +31,7 @@ def test_all_of_them_are_there() -> None:
 
 @pytest.mark.parametrize("path", bad_repositories(), ids=lambda path: path.name)
 def test_a_bad_repository_costs_less_than_a_second_and_200_megabytes(path: Path) -> None:
-    program = Path(__file__).with_name("bad_repositories.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(path)], capture_output=True, check=True, env={"PYTHONPATH": str(ROOT)}
-    )
-    cost = json.loads(done.stdout)
-    assert cost["seconds"] < SECONDS
-    assert cost["bytes"] < BYTES
+    assert_cheap(Path(__file__).with_name("bad_repositories.py"), path)
 
 
 def test_the_table_names_each_with_its_codes() -> None:
