@@ -1,22 +1,38 @@
-"""How is a list of problems written for a person, a program, a code scanner, or a pull request?"""
+"""How is what is wrong written: for a person, a program, a code scanner, or a pull request?"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler import __version__
-from reconciler.errors import Problem, Severity
+from reconciler.cli.printing import say
+from reconciler.errors import InvalidState, Problem, ReconcilerError, Severity
 
 Problems = Sequence[Problem]
 
 
+def complain(error: ReconcilerError) -> None:
+    """Print what is wrong on stderr: every problem of a wrong file, else one line; then what to do."""
+    if isinstance(error, InvalidState):
+        complain_of(error.problems)
+        return
+    from reconciler.load.text import printable
+
+    hint = f"hint: {printable(error.hint)}\n" if error.hint else ""
+    say(f"error: {printable(str(error))}\n{hint}", sys.stderr)
+
+
+def complain_of(problems: Iterable[Problem]) -> None:
+    """Print problems or warnings on stderr, as every verb does."""
+    say(_listed(problems), sys.stderr)
+
+
 def text(problems: Problems, summary: str) -> str:
     """Write problems for a person, each with its source line, and the summary as last line."""
-    from reconciler.load.excerpt import render_problem
-
-    return "".join(f"{render_problem(problem)}\n\n" for problem in problems) + f"{summary}\n"
+    return f"{_listed(problems)}{summary}\n"
 
 
 def as_json(problems: Problems, summary: str) -> str:
@@ -44,6 +60,12 @@ def counted(problems: Iterable[Problem]) -> str:
     """Say how many errors and warnings there are: "2 errors, 1 warning"."""
     severities = [problem.severity for problem in problems]
     return f"{_count(severities.count(Severity.ERROR), 'error')}, {_count(severities.count(Severity.WARNING), 'warning')}"
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    from reconciler.load.excerpt import render_problem
+
+    return "".join(f"{render_problem(problem)}\n\n" for problem in problems)
 
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from reconciler.cli.place import configure_place, place_of
+from reconciler.cli.printing import say
 from reconciler.cli.problems import FORMATS, counted
 from reconciler.errors import InvalidState
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     configure_place(parser, engine=False)
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="how problems are written (default: text)")
 
 
@@ -25,10 +26,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         desired = _loaded(args)
     except InvalidState as error:
-        sys.stdout.write(FORMATS[args.format](error.problems, counted(error.problems)))
+        say(FORMATS[args.format](error.problems, counted(error.problems)))
         return 1
-    summary = f"{_described(desired)}: {counted(desired.warnings)}"
-    sys.stdout.write(FORMATS[args.format](desired.warnings, summary))
+    if not args.quiet:
+        summary = f"{_described(desired)}: {counted(desired.warnings)}"
+        say(FORMATS[args.format](desired.warnings, summary))
     return 0
 
 

@@ -1,0 +1,44 @@
+"""How does text reach a terminal: in columns, and in colour where a person sees it and wants it?"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO
+
+_RED, _GREEN, _YELLOW, _CYAN = 31, 32, 33, 36
+_COLOURS = {
+    **dict.fromkeys(("Healthy", "Synced", "Succeeded"), _GREEN),
+    **dict.fromkeys(("Degraded", "Missing", "Failed", "Error", "error"), _RED),
+    **dict.fromkeys(("OutOfSync", "Progressing", "Suspended", "Unknown", "Running", "warning"), _YELLOW),
+    "hint": _CYAN,
+}
+_WORDS = re.compile(rf"\b(?:{'|'.join(_COLOURS)})\b(?=$|[\s:\[,])", re.MULTILINE)
+CLEARED = "\x1b[H\x1b[J"
+"""What puts a terminal's cursor at the top of an empty screen."""
+
+
+def say(text: str, out: TextIO | None = None) -> None:
+    """Write text as it stands, on stdout unless told otherwise; the words that matter in colour, if `wants_colour`."""
+    out = out or sys.stdout
+    out.write(_WORDS.sub(_coloured, text) if wants_colour(out) else text)
+    out.flush()
+
+
+def wants_colour(out: TextIO) -> bool:
+    """Say whether colour is welcome: on a terminal that has any, unless NO_COLOR (https://no-color.org) is set."""
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def columns(rows: Iterable[Sequence[str]], indent: str = "") -> Iterator[str]:
+    """Yield each row as a line, its cells beneath those of the row before, two spaces between them."""
+    rows = [tuple(row) for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        yield f"{indent}{'  '.join(f'{cell:<{width}}' for cell, width in zip(row, widths, strict=True))}".rstrip()
+
+
+def _coloured(word: re.Match[str]) -> str:
+    return f"\x1b[{_COLOURS[word.group()]}m{word.group()}\x1b[0m"
