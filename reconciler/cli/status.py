@@ -5,40 +5,211 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from reconciler.cli.place import configure_place, look_at, place_of
+from reconciler.cli.place import configure_place, place_of
+from reconciler.cli.printing import CLEARED, columns, say
+from reconciler.cli.problems import complain
+from reconciler.cli.sight import Lookout, Sight
+from reconciler.cli.times import age, stamp
 
 if TYPE_CHECKING:
-    from reconciler.model.status import StackStatus
-    from reconciler.wiring import Workplace
+    from reconciler.model.plan import Blocked
+    from reconciler.model.source import Revision
+    from reconciler.model.status import ServiceStatus, StackStatus, Turn
+
+WATCH_SECONDS = 2.0
+"""How often a watched status is looked at again when the engine tells of nothing."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     configure_place(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add = parser.add_argument
+    add("--watch", action="store_true", help="stay, and print it again whenever it changes")
+    add("--json", action="store_true", help="for programs")
+    add("--quiet", "-q", action="store_true", help="print only what is not as Git asks, or not well")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the engine now and compare with Git. Returns 0."""
-    stacks = _stacks(place_of(args))
-    if args.json:
-        sys.stdout.write(json.dumps([asdict(stack) for stack in stacks], default=str, indent=2) + "\n")
-        return 0
+    """Ask Git and the engine now; what does not answer is said on stderr, and the history speaks for it.
+
+    Returns 0 when everybody answered, however it is, else 1.
+    """
+    lookout = Lookout(place_of(args))
+    if args.watch:
+        _watch(lookout, args)
+    sight = lookout.sight()
+    for trouble in sight.troubles:
+        complain(trouble)
+    say(printed(sight, as_json=args.json, quiet=args.quiet))
+    return 1 if sight.troubles else 0
+
+
+def printed(sight: Sight, *, as_json: bool = False, quiet: bool = False) -> str:
+    """Return the status as a JSON document, or as people read it; `quiet` leaves out what is as it should be."""
+    if as_json:
+        return json.dumps(document(sight), default=datetime.isoformat, indent=2, ensure_ascii=False) + "\n"
+    return "".join(f"{line}\n" for line in lines(sight, quiet=quiet))
+
+
+def document(sight: Sight) -> dict[str, Any]:
+    """Return the status for programs. `now` is false where the stacks are those that a turn saw at `seen_at`."""
+    desired, seen, lease = sight.desired, sight.seen, sight.lease
+    waiting = sight.look.plan.waiting if sight.look else ()
+    return {
+        "environment": desired.environment.name if desired else "",
+        "revision": _revision_data(desired.revision) if desired else None,
+        "applied": sight.history.applied,
+        "now": sight.look is not None,
+        "seen_at": seen[0].isoformat() if seen else None,
+        "stacks": [asdict(stack) for stack in seen[1]] if seen else [],
+        "blocked": [_blocked_data(one) for one in _blocked(sight)],
+        "waiting": [{"group": one.group, "what": one.what, "on": one.on} for one in waiting],
+        "quarantine": [asdict(one) for _, one in sorted(sight.history.quarantine.items())],
+        "lease": {"holder": lease.holder, "expires": lease.expires.isoformat()} if lease else None,
+        "last_turn": turn_data(sight.turns[0]) if sight.turns else None,
+        "errors": [{"message": str(trouble), "hint": trouble.hint} for trouble in sight.troubles],
+    }
+
+
+def turn_data(turn: Turn) -> dict[str, Any]:
+    """Return a turn for programs, without the stacks it saw."""
+    return {
+        "started": turn.started.isoformat(),
+        "finished": turn.finished.isoformat(),
+        "woke": turn.woke,
+        "operation": turn.operation.value,
+        "revision": turn.revision,
+        "author": turn.author,
+        "subject": turn.subject,
+        "applied": turn.applied,
+        "summary": turn.summary,
+        "done": turn.done,
+        "failed": list(turn.failed),
+        "error": turn.error,
+        "hint": turn.hint,
+    }
+
+
+def lines(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
+    """Yield the status as people read it; `quiet` leaves out what is as it should be."""
+    seen, last = sight.seen, sight.turns[0] if sight.turns else None
+    if not quiet:
+        yield from columns(_heading(sight))
+    if seen is not None:
+        yield from stack_lines(seen[1], sight.now, quiet=quiet)
+    yield from _section("blocked", (line for one in _blocked(sight) for line in _blocked_lines(one)))
+    yield from _section("failed in the last turn", last.failed if last else ())
+    yield from _section("error of the last turn", [last.error] if last and last.error and not sight.troubles else ())
+
+
+def stack_lines(stacks: Iterable[StackStatus], now: datetime, *, quiet: bool = False) -> Iterator[str]:
+    """Yield each stack with its services; `quiet` leaves out those that are as Git asks, and well."""
     for stack in stacks:
-        sys.stdout.write(f"{stack.name}  {stack.sync} {stack.health}\n")
-        for one in stack.services:
-            message = f"  {one.message}" if one.message else ""
-            sys.stdout.write(
-                f"  {one.name:<16} {one.ready}/{one.wanted}  {one.sync:<10} {one.health:<12} {one.image}{message}\n"
-            )
-    return 0
+        services = [service for service in stack.services if not (quiet and _is_fine(service))]
+        if services or not (quiet and _is_fine(stack)):
+            yield f"{stack.name}  {stack.sync} {stack.health}"
+            yield from columns((_row(service, now) for service in services), indent="  ")
 
 
-def _stacks(place: Workplace) -> tuple[StackStatus, ...]:
-    from reconciler.plan.status import stacks_status
+# --- one part after the other ----------------------------------------------------------------------------------------
 
-    look = look_at(place)
-    return stacks_status(look.plan, look.desired, look.observed, look.history, look.previous)
+
+def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
+    now, desired, applied = sight.now, sight.desired, sight.history.applied
+    if desired is not None:
+        newest = "" if sight.git is None else "; the newest that could be read"
+        yield desired.environment.name, f"at {_revision(desired.revision, now)}{newest}"
+        yield "applied", _applied(applied, desired.revision.id)
+    if sight.turns:
+        yield "last turn", _turn(sight.turns[0], now)
+    if lease := sight.lease:
+        yield "lease", f"{lease.holder} until {stamp(lease.expires)}"
+    if sight.look is None:
+        seen = sight.seen
+        yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago): so it was then" if seen else "never, from here"
+
+
+def _applied(applied: str, wanted: str) -> str:
+    if not applied:
+        return "no revision yet"
+    return f"{applied[:7]}, everything" if applied == wanted else f"{applied[:7]}; {wanted[:7]} is not applied whole"
+
+
+def _revision(revision: Revision, now: datetime) -> str:
+    author = f", {revision.author}" if revision.author else ""
+    return f'{revision.short} "{revision.subject}"{author}, {age(revision.at, now)} ago'
+
+
+def _turn(turn: Turn, now: datetime) -> str:
+    done = f", {turn.done} done" if turn.done else ""
+    return f"{stamp(turn.finished)} ({age(turn.finished, now)} ago), woken by {turn.woke}: {turn.operation}{done}"
+
+
+def _row(service: ServiceStatus, now: datetime) -> tuple[str, ...]:
+    since = f"for {age(service.since, now)}" if service.since else ""
+    counts = f"{service.ready}/{service.wanted}"
+    return service.name, counts, service.sync, service.health, service.image, since, service.message
+
+
+def _is_fine(one: StackStatus | ServiceStatus) -> bool:
+    return one.sync == "Synced" and one.health in ("Healthy", "Suspended")
+
+
+def _blocked(sight: Sight) -> tuple[Blocked, ...]:
+    return sight.look.plan.blocked if sight.look else ()
+
+
+def _blocked_lines(one: Blocked) -> Iterator[str]:
+    yield f"[{one.code}] {one.message}" + (f"   {one.source}" if one.source else "")
+    if one.hint:
+        yield f"  hint: {one.hint}"
+
+
+def _section(title: str, entries: Iterable[str]) -> Iterator[str]:
+    entries = list(entries)
+    if entries:
+        yield title
+        yield from (f"  {entry}" for entry in entries)
+
+
+def _blocked_data(one: Blocked) -> dict[str, str]:
+    return {"group": one.group, "code": one.code, "message": one.message, "hint": one.hint, "source": str(one.source or "")}
+
+
+def _revision_data(revision: Revision) -> dict[str, str]:
+    return {
+        "id": revision.id,
+        "ref": revision.ref,
+        "at": revision.at.isoformat(),
+        "author": revision.author,
+        "subject": revision.subject,
+    }
+
+
+# --- watching --------------------------------------------------------------------------------------------------------
+
+
+def _watch(lookout: Lookout, args: argparse.Namespace) -> NoReturn:
+    """Print it again whenever there is news, until somebody interrupts; on a terminal in place of what stood there."""
+    from reconciler.wake import Bell, listening
+
+    clear = CLEARED if sys.stdout.isatty() and not args.json else ""
+    bell, before = None, None
+    with ExitStack() as open_streams:
+        while True:
+            sight = lookout.sight()
+            news = sight.seen and sight.seen[1], _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
+            if clear or news != before:
+                say(clear + printed(sight, as_json=args.json, quiet=args.quiet))
+                for trouble in sight.troubles:
+                    complain(trouble)
+            before = news
+            if bell is None and sight.look is not None:
+                bell = open_streams.enter_context(listening(lookout.runtime()))
+            (bell or Bell()).wait(WATCH_SECONDS)
