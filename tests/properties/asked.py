@@ -49,6 +49,11 @@ KINDS: Mapping[str, Kind] = {
 VERSIONS = (1, 2, 3)
 
 
+def kind_of(image: str) -> Kind:
+    """Return the family of an image: `web:1`, `somewhere/web:2`."""
+    return KINDS[image.rpartition("/")[2].partition(":")[0]]
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One service. Everything beyond its image and its replicas is off by default.
@@ -82,7 +87,7 @@ class Service:
 
     @property
     def kind(self) -> Kind:
-        return KINDS[self.image.partition(":")[0]]
+        return kind_of(self.image)
 
     @property
     def works(self) -> bool:

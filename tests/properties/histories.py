@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from asked import KINDS, VERSIONS, Asked, Service, Stack, repository
+from asked import VERSIONS, Asked, Service, Stack, kind_of, repository
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 STACKS = ("shop", "blog")
@@ -76,7 +77,7 @@ def script(history: History) -> Iterator[str]:
 def images(references: Sequence[str]) -> Iterator[str]:
     """Yield the commands that build and publish images."""
     for reference in references:
-        kind = KINDS[reference.partition(":")[0]]
+        kind = kind_of(reference)
         how = "".join(f" {name}={'yes' if value is True else value}" for name, value in kind.how.items())
         yield f"image {reference}{how}{'' if kind.local else ' local=no'}"
 
@@ -352,3 +353,59 @@ def calm_histories(draw: st.DrawFn) -> History:
         asked = edited(asked, draw(pushes(asked, GOOD, 1 if number else 3)))
         steps += (Push(asked), Say("settle 30m"))
     return History(tuple(steps))
+
+
+# --- what can be tried on an engine, too -----------------------------------------------------------------------------
+
+ENGINE_IMAGES = ("web:1", "web:2", "web:3", "task:1", "crash:1")
+ENGINE_HANDS = ("kill", "stop", "rm", "pause", "rename", "update", "disconnect")
+"""What people do by hand that an engine can be told to do: it cannot be told that a process gets sick."""
+
+
+@st.composite
+def engine_histories(draw: st.DrawFn) -> History:
+    """Return a strategy for short histories that leave nothing to chance: after each event the reconciler comes to rest."""
+    asked, steps = Asked((Stack(STACKS[0]),)), list[Step]()
+    for number in range(5):
+        if number == 0 or draw(st.integers(0, 2)):
+            asked = _steady(edited(asked, draw(pushes(asked, ENGINE_IMAGES, 1 if number else 2))), asked)
+            steps += ([draw(_engine_faults())] if draw(st.booleans()) else []) + [Push(asked)]
+        else:
+            hands = [hand for hand in _hands(asked) if hand.split()[0] in ENGINE_HANDS and ".next" not in hand]
+            steps.append(Say(draw(st.sampled_from((*hands, "restart", "lose key", "lose state")))))
+        steps.append(Say("settle 5m"))
+    return History(tuple(steps))
+
+
+def _engine_faults() -> st.SearchStrategy[Say]:
+    fault = st.builds(
+        "{} {} {}".format, st.sampled_from(("fail", "crash")), st.integers(1, 6), st.sampled_from(("before", "after"))
+    )
+    return fault.map(Say)
+
+
+def _steady(asked: Asked, before: Asked) -> Asked:
+    """Leave out what never rests, such as a first version that fails, and what takes long on an engine."""
+
+    def rests(stack: Stack, service: Service) -> Service:
+        old = before.find(stack.name, service.name)
+        good = service.works or (old is not None and old.works and old.replicas and not old.needs and not old.shares)
+        image = service.image if good else GOOD[0]
+        return replace(service, image=image, hooks=False, delay=0, failure_action="rollback")
+
+    stacks = (replace(stack, services=tuple(rests(stack, service) for service in stack.services)) for stack in asked.stacks)
+    return sensible(Asked(tuple(stacks)))
+
+
+def samples(strategy: st.SearchStrategy[History], count: int) -> tuple[History, ...]:
+    """Return some histories, always the same: the ones in which most happens of a few more."""
+    found: list[History] = []
+
+    @seed(1)
+    @settings(max_examples=4 * count, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def collect(history: History) -> None:
+        found.append(history)
+
+    collect()
+    return tuple(sorted(found, key=lambda history: len("\n".join(script(history))))[-count:])
