@@ -329,10 +329,13 @@ def _is_taken(service: Service, others: Iterable[Service]) -> bool:
 
 
 def _falls_back(service: Service, before: Service | None) -> bool:
-    """Whom an older version waited for, or lived beside, may be another by now: then nothing exact can be said."""
+    """Whom an older version waited for, or lived beside, may be another by now: then nothing exact can be said.
+
+    Nor can it of one that no container was asked of: with more of them it may be the very version that does not work.
+    """
     if before is None or before.needs or before.shares:
         return False
-    return before.works and service.failure_action == "rollback"
+    return before.kind.works and service.failure_action == "rollback"
 
 
 def differences(world: World, asked: Asked, wanted: Expected) -> Iterator[str]:
