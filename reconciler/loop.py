@@ -12,17 +12,14 @@ from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
-from reconciler.model.source import Revision
 from reconciler.model.status import Operation, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
 from reconciler.plan.status import stacks_status
-from reconciler.ports import Clock, Files, Runtime, Source, Store
+from reconciler.ports import Clock, Runtime, Source, Store
+from reconciler.reading import Load, Reader
 from reconciler.record import condense, learn
 from reconciler.steady import Steady, moved
-
-Load = Callable[[Files, Revision], DesiredState]
-"""The pure loader with the operator's settings bound: load/__init__.py."""
 
 SWEEP_SECONDS = 600.0
 """How often everything is inspected, whatever events and lists say."""
@@ -71,24 +68,21 @@ class Reconciler:
     swept: float | None = None
     trouble: ReconcilerError | None = field(default=None)
     steady: Steady = field(init=False)
+    reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
         self.steady = Steady(self.world.clock)
+        self.reader = Reader(self.world.load)
 
     def refresh(self) -> None:
         """Ask the source: take the newest revision if it is valid, else keep the last good one and remember why.
 
         Everything that touches the source happens here, so that a resident loop can do it in a thread of its own.
         """
-        newest, held = _raised(self._take_newest), _raised(self._hold_good)
+        newest, held = _raised(self._take_newest), _raised(self.hold_good)
         self.trouble = newest or held
 
-    def _take_newest(self) -> None:
-        revision = self.world.source.fetch()
-        if self.wanted is None or revision.id != self.wanted.revision.id:
-            self.wanted = self.world.load(self.world.source.files(revision.id), revision)
-
-    def _hold_good(self) -> None:
+    def hold_good(self) -> None:
         """Have the last revision that was applied whole at hand, to fall back to, whatever becomes of the remote."""
         applied = self.world.store.history().applied
         if applied and (self.good is None or self.good.revision.id != applied):
@@ -97,11 +91,16 @@ class Reconciler:
         if self.good is not None:
             self.world.source.keep(self.good.revision.id, self.good.environment.name)
 
+    def _take_newest(self) -> None:
+        revision = self.world.source.fetch()
+        if self.wanted is None or revision.id != self.wanted.revision.id:
+            self.wanted = self.reader.read(self.world.source.files(revision.id), revision)
+
     def _load_revision(self, name: str) -> DesiredState | None:
         """Return a past revision, or None when it can no longer be read: then nothing can fall back to it."""
         try:
             revision = self.world.source.revision(name)
-            return self.world.load(self.world.source.files(revision.id), revision)
+            return self.reader.read(self.world.source.files(revision.id), revision)
         except ReconcilerError:
             return None
 
@@ -165,8 +164,9 @@ class Reconciler:
     def _record(self, started: datetime, woke: str, look: Look, ended: tuple[Ended, ...]) -> Report:
         now = self.world.clock.now()
         asked = tuple(asked_registries(look.desired, look.history, look.observed))
+        images = {service.id: service.image for stack in look.desired.stacks for service in stack.services}
         # Learned on top of what is stored by now: a person may have said `retry` while this turn went on.
-        learned = self.world.store.change(lambda history: learn(history, look.plan, ended, now, asked))
+        learned = self.world.store.change(lambda history: learn(history, look.plan, ended, now, asked, images))
         if learned.applied == look.desired.revision.id:
             self.good = look.desired
         outcomes = tuple(outcome for _, outcome in ended)

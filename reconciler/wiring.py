@@ -15,8 +15,9 @@ from reconciler.settings import STATE, Operator, Settings, resolve, said
 
 if TYPE_CHECKING:
     from reconciler.apply import Progress
-    from reconciler.loop import Load, Reconciler, World
+    from reconciler.loop import Reconciler, World
     from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store
+    from reconciler.reading import Load
 
 
 @dataclass(frozen=True, slots=True)
