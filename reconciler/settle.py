@@ -40,10 +40,10 @@ def settle(
     wanted, clock = reconciler.wanted, reconciler.world.clock
     if wanted is None:
         raise reconciler.trouble or Unreachable("no valid revision has been seen yet")
+    claim.take(wanted.environment.name)
     progress = Progress(clock.monotonic(), clock.monotonic() + timeout_seconds)
     while True:
-        claim.take(wanted.environment.name)
-        report = reconciler.turn("apply", PATIENCE_SECONDS)
+        report = _turn(reconciler, claim, wanted.environment.name)
         tell(report)
         progress.note(report, clock.monotonic())
         busy = bool(reconciler.applier.busy)
@@ -53,6 +53,15 @@ def settle(
             return report
         if not (report.plan and report.plan.actions) or busy:
             wait(min(LOOK_AGAIN_SECONDS, RENEW_SECONDS, next_wake(report, LOOK_AGAIN_SECONDS, clock.now())))
+
+
+def _turn(reconciler: Reconciler, claim: Claim, environment: str) -> Report:
+    try:
+        claim.take(environment)
+    except Unreachable as silence:
+        # Without an answer nobody knows who holds the lease, so nothing is done; the engine may come back.
+        return reconciler.failed("apply", silence)
+    return reconciler.turn("apply", PATIENCE_SECONDS)
 
 
 def is_settled(report: Report) -> bool:
@@ -89,7 +98,7 @@ def _held_back(plan: Plan) -> Iterator[str]:
         yield "not everything could be asked"
     yield from (f"[{one.code}] {one.message}" for one in plan.blocked)
     yield from (f"{failure.service}: {failure.message}" for failure in plan.failures)
-    yield from (f"{one.group}: {one.what} still waits until {one.on}" for one in plan.waiting)
+    yield from (f"{one.group} has still to {one.what}, once {one.on}" for one in plan.waiting)
 
 
 @dataclass(slots=True)
