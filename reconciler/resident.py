@@ -13,7 +13,7 @@ from functools import partial
 
 from reconciler.claim import RENEW_SECONDS, Claim
 from reconciler.errors import ReconcilerError, Unreachable
-from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
+from reconciler.loop import PATIENCE_SECONDS, SWEEP_SECONDS, Reconciler, next_wake
 from reconciler.model.status import Operation, Report
 from reconciler.ports import Lease
 from reconciler.wake import Bell, listen
@@ -56,7 +56,7 @@ class Resident:
     _due: float = field(init=False)
     _ended: float | None = field(init=False, default=None)
     _fetching: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _bug: BaseException | None = field(init=False, default=None)
+    _bug: Exception | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         world = self.reconciler.world
@@ -69,12 +69,15 @@ class Resident:
         listening = partial(listen, self.reconciler.world.runtime, self.bell, self.stop, self._missed)
         for work in (self._fetch, self._watch, listening):
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
-        woke: tuple[str, ...] = ("start",)
-        while not self.stop.is_set():
-            woke = self.bell.wait(self.turn(woke))
-            if self._bug is not None:
-                raise self._bug
-        self._end()
+        try:
+            woke: tuple[str, ...] = ("start",)
+            while not self.stop.is_set():
+                woke = self.bell.wait(self.turn(woke))
+                if self._bug is not None:
+                    raise self._bug
+        finally:
+            self.stop.set()
+            self._end()
 
     def once(self) -> Report | None:
         """Fetch, make one turn whatever it takes, and give the lease back. Returns None when somebody else has the lease."""
@@ -92,7 +95,10 @@ class Resident:
         self.bell.ring("signal")
 
     def turn(self, woke: tuple[str, ...], patience_seconds: float | None = PATIENCE_SECONDS) -> float:
-        """Make a turn if something woke us or one is due, and if we may. Returns in how many seconds to come again."""
+        """Make a turn if something woke us or one is due, and if we may. Returns in how many seconds to come again.
+
+        A patience of None waits for every action of the turn.
+        """
         now = self.reconciler.world.clock.monotonic()
         self.pulse.beat = now
         if self.reconciler.wanted is None and self.reconciler.trouble is None:
@@ -105,7 +111,7 @@ class Resident:
 
     @property
     def interval_seconds(self) -> float:
-        """How often Git is asked and everything is looked at, whatever happens."""
+        """How often Git is asked, and whether everything is as it should be, whatever happens."""
         wanted = self.reconciler.wanted
         return wanted.environment.interval_seconds if wanted else FETCH_FIRST
 
@@ -122,7 +128,8 @@ class Resident:
             report = self.reconciler.failed(woke, problem)
         self.pulse.report = report
         self.tell(report)
-        wait = next_wake(report, self.interval_seconds, self.reconciler.world.clock.now())
+        # However seldom Git is asked: what no event tells is seen by looking.
+        wait = next_wake(report, min(self.interval_seconds, SWEEP_SECONDS), self.reconciler.world.clock.now())
         return min(1.0, wait) if self.reconciler.applier.busy else wait
 
     def _may_act(self) -> bool:
@@ -152,10 +159,9 @@ class Resident:
         """A bug in a thread must end the program as loudly as one in the loop."""
         try:
             work()
-        except BaseException as bug:
+        except Exception as bug:  # noqa: BLE001 - the loop raises it
             self._bug = bug
             self.bell.ring("bug")
-            raise
 
     def _fetch(self) -> None:
         """Fetch at every interval; after a failure later and later."""
