@@ -71,8 +71,8 @@ def _pair_of_zeros(value: Any) -> Any:
     return {} if value == 0 else value
 
 
-def _keys(value: Any) -> Any:
-    return [name if path is None else f"{name}: {path}" for name, path in value.items()]
+def _keys(separator: str) -> _Change:
+    return lambda value: [name if path is None else f"{name}{separator}{path}" for name, path in value.items()]
 
 
 def _plain(value: Any, rule: Rule | None) -> Any:
@@ -120,6 +120,8 @@ _JSON: Mapping[str, Any] = {
             "+": _always(command=None, entrypoint=None),
             "blkio_config": {**_DEVICES, "+": lambda config: {name: _capitals(value) for name, value in config.items()}},
             "deploy": {"+": _always(resources={}, placement={}), **_RESOURCES},
+            # Compose fails to print a key that has a path in JSON, so that one stands as Compose reads it.
+            "build": {"ssh": _keys("=")},
             "develop": {"watch": _watched},
             "ulimits": {"*": _pair_of_zeros},
         }
@@ -131,7 +133,7 @@ _YAML: Mapping[str, Any] = {
         "*": {
             "blkio_config": _DEVICES,
             "deploy": _RESOURCES,
-            "build": {"ssh": _keys, "ulimits": {"*": _limit}},
+            "build": {"ssh": _keys(": "), "ulimits": {"*": _limit}},
             "ulimits": {"*": _limit},
         }
     },

@@ -45,7 +45,7 @@ class _Reader:
         return value if value or self.attribute.keeps_zero else OMITTED
 
     def as_is(self, node: Node) -> Any:
-        return OMITTED if node.value is None else plain(node)
+        return OMITTED if node.value in (None, {}, []) else plain(node)
 
     def text(self, node: Node) -> Any:
         return OMITTED if node.value is None else self._unless_zero(render(_scalar(node)))
