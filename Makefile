@@ -11,7 +11,7 @@ demo: ## See a Git repository become running containers, change, drift and heal
 	@$(BIN)/reconciler demo
 
 test: ## Run every check and every test, engine tests included
-	@.ci/prepare --engine --images
+	@.ci/prepare --engine --neighbours --images
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 

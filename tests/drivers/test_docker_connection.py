@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import ssl
@@ -132,7 +131,9 @@ def test_an_unknown_context_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         connect()
 
 
-@pytest.mark.parametrize("address", ["gopher://x", "tcp://", "unix:///x?y=z"])
+@pytest.mark.parametrize(
+    "address", ["gopher://x", "tcp://", "unix:///x?y=z", "ssh://", "ssh://u:secret@host", "ssh://-oProxy=x"]
+)
 def test_an_address_nobody_understands_is_shown(address: str) -> None:
     with pytest.raises(UsageError, match="not understood"):
         connect(address)
@@ -143,13 +144,6 @@ def test_missing_certificates_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
     with pytest.raises(UsageError, match="certificates"):
         connect("tcp://127.0.0.1:1")
-
-
-@pytest.mark.skipif(importlib.util.find_spec("paramiko") is not None, reason="the ssh extra is installed")
-def test_ssh_without_its_extra_is_hinted_at() -> None:
-    with pytest.raises(UsageError, match="paramiko") as refusal:
-        connect("ssh://somebody@example.invalid")
-    assert "reconciler[ssh]" in refusal.value.hint
 
 
 def test_a_missing_socket_is_named(place: Path) -> None:

@@ -8,11 +8,10 @@ import math
 import os
 import pwd
 import re
-import socket
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,11 +20,11 @@ import requests
 import urllib3
 from docker.context import ContextAPI
 from docker.errors import DockerException
-from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from docker.utils import kwargs_from_env
 from docker.utils.config import load_general_config
 from requests.adapters import HTTPAdapter
 
+from reconciler.drivers.docker.dial import OneEngine, SshFailed, socket_dial, ssh_dial
 from reconciler.drivers.docker.errors import Rejected, one_line
 from reconciler.errors import ReconcilerError, Refused, Unreachable, UsageError
 from reconciler.settings import RegistryAccess
@@ -178,6 +177,9 @@ def unreachable(host: str, error: BaseException) -> Unreachable:
     if any(isinstance(one, LATE) for one in chain):
         hint = "what it was asked may be done or not"
         return Unreachable(f"the engine at {one_line(host)} did not answer in time", hint=hint)
+    if failed := next((one for one in chain if isinstance(one, SshFailed)), None):
+        hint = "it must get there without a question: known host, key without a passphrase or an agent"
+        return Unreachable(f"the engine at {one_line(host)} cannot be reached: {one_line(str(failed))}", hint=hint)
     if any(isinstance(one, FileNotFoundError) for one in chain):
         hint = "start the engine, set DOCKER_HOST, or mount the socket into this container"
         return Unreachable(f"there is no engine socket at {path}", hint=hint)
@@ -218,73 +220,29 @@ def _context(name: str) -> dict[str, Any]:
 
 
 def _session(address: str, tls: Any, timeout_seconds: float) -> docker.APIClient:
+    """Return a session whose paths are ours, and so is the agreement on a version: it asks nothing by itself."""
+    adapter, base = _adapter(address, timeout_seconds)
     try:
-        # A version is named so that nothing is asked yet: the paths are ours, and so is the agreement on a version.
-        session = docker.APIClient(
-            address,
-            version="1.41",
-            timeout=math.ceil(timeout_seconds),
-            tls=tls,
-            max_pool_size=CONNECTIONS,
-            use_ssh_client=False,
-        )
-    except ImportError as error:
-        raise _no_ssh() from error
+        session = docker.APIClient(base, version="1.41", timeout=math.ceil(timeout_seconds), tls=tls)
     except DockerException as error:
-        raise _no_ssh() if "paramiko" in str(error) else _misunderstood(address, error) from error
-    except BROKEN as error:
-        raise unreachable(address, error) from error
-    except Exception as error:
-        # paramiko has a tree of errors of its own, and is imported only when it is there.
-        if type(error).__module__.startswith("paramiko"):
-            raise unreachable(address, error) from error
-        raise
+        raise _misunderstood(address, error) from error
     # A CA bundle in the environment would take the place of the one that DOCKER_CERT_PATH names; and to look up
     # proxies and .netrc would cost as much as the call.
     session.trust_env = False
     # Archives would come compressed, and a stream is read as it is.
     session.headers["Accept-Encoding"] = "identity"
-    if address.startswith("unix://"):
-        session.mount("http+docker://", _OneSocket(f"http+{address}", timeout_seconds))
-    elif not address.startswith("ssh://"):
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+    for scheme in ("http://", "https://", "http+docker://"):
+        session.mount(scheme, adapter)
     return session
 
 
-class _OneSocket(UnixHTTPAdapter):
-    """The SDK keeps a pool of connections for each URL it ever saw; one socket needs one pool."""
-
-    def __init__(self, address: str, timeout_seconds: float) -> None:
-        super().__init__(address, math.ceil(timeout_seconds))
-        self._pool = _SocketPool(address, self.socket_path, self.timeout, maxsize=CONNECTIONS)
-
-    def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        return self._pool
-
-    def close(self) -> None:
-        super().close()
-        self._pool.close()
-
-
-class _SocketPool(UnixHTTPConnectionPool):
-    def _new_conn(self) -> Any:
-        # Its time-out is set anew for each call.
-        return _Socket(self.base_url, self.socket_path)
-
-
-class _Socket(UnixHTTPConnection):
-    def connect(self) -> None:
-        """Connect, and leave no socket open when nobody listens."""
-        with ExitStack() as undo:
-            self.sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(self.unix_socket)
-            undo.pop_all()
-
-
-def _no_ssh() -> UsageError:
-    return UsageError("ssh:// addresses need paramiko, which is not installed", hint="pip install 'reconciler[ssh]'")
+def _adapter(address: str, timeout_seconds: float) -> tuple[HTTPAdapter, str]:
+    """Return what carries requests to the address, and what the SDK is to think of it."""
+    if address.startswith("ssh://"):
+        return OneEngine(ssh_dial(address), timeout_seconds, CONNECTIONS), "tcp://localhost:2375"
+    if address.startswith("unix://"):
+        return OneEngine(socket_dial("/" + address.removeprefix("unix://").lstrip("/")), timeout_seconds, CONNECTIONS), address
+    return HTTPAdapter(pool_maxsize=CONNECTIONS), address
 
 
 def _misunderstood(address: str, error: Exception) -> ReconcilerError:
