@@ -40,5 +40,13 @@ def columns(rows: Iterable[Sequence[str]], indent: str = "") -> Iterator[str]:
         yield f"{indent}{'  '.join(f'{cell:<{width}}' for cell, width in zip(row, widths, strict=True))}".rstrip()
 
 
+def section(title: str, entries: Iterable[str]) -> Iterator[str]:
+    """Yield the title and each entry beneath it, nothing where there are none."""
+    entries = list(entries)
+    if entries:
+        yield title
+        yield from (f"  {entry}" for entry in entries)
+
+
 def _coloured(word: re.Match[str]) -> str:
     return f"\x1b[{_COLOURS[word.group()]}m{word.group()}\x1b[0m"

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.cli.place import configure_place, place_of
-from reconciler.cli.printing import CLEARED, columns, say
+from reconciler.cli.printing import CLEARED, columns, say, section
 from reconciler.cli.problems import complain
 from reconciler.cli.sight import Lookout, Sight
 from reconciler.cli.times import age, stamp
@@ -103,9 +103,9 @@ def lines(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
         yield from columns(_heading(sight))
     if seen is not None:
         yield from stack_lines(seen[1], sight.now, quiet=quiet)
-    yield from _section("blocked", (line for one in _blocked(sight) for line in _blocked_lines(one)))
-    yield from _section("failed in the last turn", last.failed if last else ())
-    yield from _section("error of the last turn", [last.error] if last and last.error and not sight.troubles else ())
+    yield from section("blocked", (line for one in _blocked(sight) for line in blocked_lines(one)))
+    yield from section("failed in the last turn", last.failed if last else ())
+    yield from section("error of the last turn", [last.error] if last and last.error and not sight.troubles else ())
 
 
 def stack_lines(stacks: Iterable[StackStatus], now: datetime, *, quiet: bool = False) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
     now, desired, applied = sight.now, sight.desired, sight.history.applied
     if desired is not None:
         newest = "" if sight.git is None else "; the newest that could be read"
-        yield desired.environment.name, f"at {_revision(desired.revision, now)}{newest}"
+        yield desired.environment.name, f"at {revision_text(desired.revision, now)}{newest}"
         yield "applied", _applied(applied, desired.revision.id)
     if sight.turns:
         yield "last turn", _turn(sight.turns[0], now)
@@ -141,7 +141,8 @@ def _applied(applied: str, wanted: str) -> str:
     return f"{applied[:7]}, everything" if applied == wanted else f"{applied[:7]}; {wanted[:7]} is not applied whole"
 
 
-def _revision(revision: Revision, now: datetime) -> str:
+def revision_text(revision: Revision, now: datetime) -> str:
+    """Return a commit as people name it."""
     author = f", {revision.author}" if revision.author else ""
     return f'{revision.short} "{revision.subject}"{author}, {age(revision.at, now)} ago'
 
@@ -165,17 +166,11 @@ def _blocked(sight: Sight) -> tuple[Blocked, ...]:
     return sight.look.plan.blocked if sight.look else ()
 
 
-def _blocked_lines(one: Blocked) -> Iterator[str]:
+def blocked_lines(one: Blocked) -> Iterator[str]:
+    """Yield what is blocked, where that stands, and what to do."""
     yield f"[{one.code}] {one.message}" + (f"   {one.source}" if one.source else "")
     if one.hint:
         yield f"  hint: {one.hint}"
-
-
-def _section(title: str, entries: Iterable[str]) -> Iterator[str]:
-    entries = list(entries)
-    if entries:
-        yield title
-        yield from (f"  {entry}" for entry in entries)
 
 
 def _blocked_data(one: Blocked) -> dict[str, str]:
