@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
 from reconciler import __version__
-from reconciler.errors import InvalidState, ReconcilerError
+from reconciler.errors import ReconcilerError
 
 VERBS = {
     "validate": "check the repository, without engine or network",
@@ -19,8 +19,16 @@ VERBS = {
     "apply": "change it, until it is as Git asks",
     "run": "stay, and keep it as Git asks",
     "status": "say how it is: as Git wants it, and well?",
-    "demo": "show all of it, live",
+    "diff": "show where what runs differs from Git, line by line",
+    "explain": "say why a service is as it is: from the commit to the container",
+    "history": "list what was done when, or what ran at a time",
+    "logs": "print what the containers of a service wrote",
+    "retry": "let a version that failed be tried again",
+    "health": "say whether the resident reconciler is well",
     "schema": "print the JSON Schemas of the files people write",
+    "docs": "print the documentation",
+    "completion": "print the completion script for a shell",
+    "demo": "show all of it, live",
 }
 """Verb -> what it does; the module of the same name is a Verb."""
 
@@ -60,6 +68,8 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except ReconcilerError as error:
+        from reconciler.cli.problems import complain
+
         complain(error)
         return FAILED
     except Exception as bug:
@@ -84,18 +94,6 @@ def parser_for(*verbs: str) -> Parser:
 def verb_module(verb: str) -> Verb:
     """Import a verb."""
     return cast(Verb, importlib.import_module(f"reconciler.cli.{verb}"))
-
-
-def complain(error: ReconcilerError) -> None:
-    """Print what is wrong on stderr: every problem of a wrong file, else one line, then what to do."""
-    if isinstance(error, InvalidState):
-        from reconciler.load.excerpt import render_problem
-
-        sys.stderr.write("\n".join(render_problem(problem) for problem in error.problems) + "\n")
-        return
-    sys.stderr.write(f"error: {error}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
 
 
 def _confession(bug: Exception) -> str:
