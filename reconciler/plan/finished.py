@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from reconciler.model import labels
+from reconciler.model.desired import Kind
 from reconciler.model.observed import ObservedVolume
 from reconciler.model.plan import CreateVolume
 from reconciler.plan.view import ServiceView, World
@@ -19,6 +20,11 @@ def finished(world: World, view: ServiceView) -> bool:
     if view.spec in world.history.jobs.get(view.service.id, frozenset()):
         return True
     return any(_tells(volume, view) for volume in world.observed.volumes if _remembers(world, view, volume))
+
+
+def settled(world: World, view: ServiceView) -> bool:
+    """Say whether a service is all that Git asks for: it serves, or it is a job that did its work, wherever its container is."""
+    return view.settled(world.now) or (view.service.kind is Kind.JOB and finished(world, view))
 
 
 def marker(world: World, view: ServiceView) -> CreateVolume:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from reconciler.model.desired import Condition, Dependency, Service
 from reconciler.model.observed import Probe
-from reconciler.plan.finished import finished
+from reconciler.plan.finished import finished, settled
 from reconciler.plan.readiness import is_complete, is_ready, why_failed
 from reconciler.plan.view import Member, ServiceView, Slot, World
 
@@ -30,13 +30,13 @@ def _conditions(world: World, service: Service, healing: bool) -> Iterator[str]:
 def _needs(world: World, service: Service) -> Iterator[str]:
     for name in world.desired.stack(service.stack).needs:
         for view in _of_stack(world, name):
-            if not view.settled(world.now):
+            if not settled(world, view):
                 yield f"{view.service.id} is {_aim(view)}{_trouble(world, view)}"
 
 
 def _waves(world: World, service: Service) -> Iterator[str]:
     for view in _of_stack(world, service.stack):
-        if view.service.wave < service.wave and not view.settled(world.now):
+        if view.service.wave < service.wave and not settled(world, view):
             yield f"wave {view.service.wave}: {view.service.name} is {_aim(view)}{_trouble(world, view)}"
 
 
@@ -92,4 +92,4 @@ def _trouble(world: World, view: ServiceView, condition: Condition | None = None
     if condition is Condition.HEALTHY and any(_never_tells(slot) for slot in view.slots):
         return " (its container has no healthcheck)"
     deeper = next(_dependencies(world, view.service, healing=False), "")
-    return f" (which waits until {deeper})" if deeper and not view.settled(world.now) else ""
+    return f" (which waits until {deeper})" if deeper and not settled(world, view) else ""

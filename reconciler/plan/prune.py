@@ -16,7 +16,7 @@ from reconciler.model.history import KEPT_IMAGES
 from reconciler.model.observed import Instance, ObservedNetwork, ObservedVolume, Phase
 from reconciler.model.plan import RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume, StopInstance, Target, Verb
 from reconciler.plan.draft import Draft
-from reconciler.plan.finished import marker
+from reconciler.plan.finished import marker, settled
 from reconciler.plan.fleet import Place
 from reconciler.plan.reasons import facts
 from reconciler.plan.view import World
@@ -165,7 +165,7 @@ def _in_the_way(world: World, left: Leftovers) -> dict[str, str]:
 
 def _unsettled(world: World) -> str:
     """The first service that is not what Git asks for yet: as long as there is one, nothing is pruned."""
-    return next((view.service.id for view in world.views.values() if not view.settled(world.now)), "")
+    return next((view.service.id for view in world.views.values() if not settled(world, view)), "")
 
 
 def _remove_or_wait(draft: Draft, place: Place, instance: Instance, later: str) -> None:
