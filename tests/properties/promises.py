@@ -113,8 +113,13 @@ class Witness:
             return
         stays = starts_first(stack, service) and service.works and not may_pause(stack, service)
         if stays and not gives_up_a_port(container, self.asked, service):
-            beside = any(is_ready(one, self.world) for one in self._beside(container))
+            beside = any(self._may_take_over(one, service) for one in self._beside(container))
             _require(beside, f"{container.name} serves, and is stopped before another does")
+
+    def _may_take_over(self, container: Container, service: Service) -> bool:
+        """It serves; or it failed, and Git says that failures may go on."""
+        failed = container.phase in (Phase.EXITED, Phase.RESTARTING) or container.probe is Probe.UNHEALTHY
+        return is_ready(container, self.world) or (failed and service.failure_action == "continue")
 
     def _may_start(self, container: Container) -> None:
         stack, service = self._asked_for(container)
@@ -426,11 +431,13 @@ def _resources_differ(world: World, asked: Asked, wanted: Expected) -> Iterator[
     asked_for = {name for stack, service in asked.each() for name in stack.networks(service)}
     yield from (f"network {name} is still there" for name in sorted(owned - networks - asked_for))
     services = set(wanted.counts)
+    # What a service without containers would mount is Git's, too.
+    idle = any(not service.replicas for service in wanted.counts.values())
     for volume in engine.volumes.by_name.values():
         role, key = volume.labels.get(labels.ROLE), (volume.labels.get(labels.STACK), volume.labels.get(labels.SERVICE))
         if role == labels.ROLE_JOB and key not in services:
             yield f"the trace {volume.name} of a job is still there"
-        if role == labels.ROLE_CONTENT and not engine.users_of_volume(volume.name):
+        if role == labels.ROLE_CONTENT and not (engine.users_of_volume(volume.name) or idle):
             yield f"the content volume {volume.name} is still there"
     for container in engine.containers.values():
         if container.labels.get(labels.ROLE) == labels.ROLE_CONTENT:
