@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from histories import History, calm_histories, histories
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -14,7 +16,9 @@ HISTORIES = 400
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
-def test_a_mutant_is_found_that(mutant: Mutant) -> None:
+def test_a_mutant_is_found_that(mutant: Mutant, record_property: Callable[[str, object], None]) -> None:
+    record_property("mutant", mutant.name)
+
     @seed(1)
     @settings(
         max_examples=HISTORIES,
