@@ -23,7 +23,7 @@ def finished(world: World, view: ServiceView) -> bool:
 
 
 def settled(world: World, view: ServiceView) -> bool:
-    """Say whether a service is all that Git asks for: it serves, or it is a job that did its work, wherever its container is."""
+    """Say whether a service is all that Git asks for: it serves, or it is a job that did its work, container or not."""
     return view.settled(world.now) or (view.service.kind is Kind.JOB and finished(world, view))
 
 
