@@ -15,7 +15,7 @@ class Draft:
     """A plan in the making.
 
     provides  what an action of this plan brings about -> its id: "network:shop_default", "image:web:2", "name:shop-web-1",
-              "port:8080/tcp"; whoever uses it needs that action first
+              "port:8080/tcp", "container:shop/web"; whoever uses it needs that action first
     lacking   "network:edge" -> why nobody can use it
     busy      groups whose actions of an earlier plan are still in flight
     """

@@ -68,7 +68,8 @@ def _run(work: Work, slot: Slot, reasons: tuple[Reason, ...], old: Member | None
     chain = work.chain(group, slot.number, reasons)
     if old is not None:
         retire(work, chain, old)
-    chain.then("create", instances.create(work.world, work.view, slot.number, slot.name), work.ingredients(slot.name))
+    change = instances.create(work.world, work.view, slot.number, slot.name)
+    work.makes(chain.then("create", change, work.ingredients(slot.name)))
     _start(work, chain, slot, Target(slot.name))
 
 

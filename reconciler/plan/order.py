@@ -105,3 +105,10 @@ def owners(service: Service) -> tuple[str, ...]:
     host: Mapping[str, Any] = service.container.get("HostConfig", {})
     modes = (service.network_mode, host.get("IpcMode"), host.get("PidMode"))
     return tuple(str(mode).removeprefix("service:") for mode in modes if str(mode).startswith("service:"))
+
+
+def lenders(service: Service) -> tuple[str, ...]:
+    """Return the services whose containers must be there before one of its own can be made."""
+    host: Mapping[str, Any] = service.container.get("HostConfig", {})
+    entries = [entry.removeprefix("service:") for entry in host.get("VolumesFrom") or () if entry.startswith("service:")]
+    return (*owners(service), *(entry.partition(":")[0] for entry in entries))

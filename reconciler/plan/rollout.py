@@ -83,7 +83,7 @@ def _open_creation(work: Work, slot: Slot) -> str | None:
 def _make(work: Work, chain: Chain, slot: Slot, name: str, inherits: Member | None) -> None:
     cleared = work.draft.needed(*(f"cleared:{member.instance.id}" for member in slot.extra))
     change = instances.create(work.world, work.view, slot.number, name, inherits)
-    chain.then("create", change, (*work.ingredients(name), *cleared))
+    work.makes(chain.then("create", change, (*work.ingredients(name), *cleared)))
 
 
 def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:

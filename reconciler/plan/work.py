@@ -11,7 +11,7 @@ from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import Group, Reason, Target, Verb
 from reconciler.model.spec import live_document, spec_hash
 from reconciler.plan.draft import Chain, Draft
-from reconciler.plan.order import owners
+from reconciler.plan.order import lenders, owners
 from reconciler.plan.reasons import facts
 from reconciler.plan.view import Member, ServiceView, World
 
@@ -85,7 +85,8 @@ class Work:
         networks = (f"network:{attachment.network}" for attachment in service.networks)
         volumes = (f"volume:{volume}" for volume in service.volumes)
         content = (f"volume:{volume.name}" for volume in service.content_volumes)
-        return self.draft.needed(*networks, *volumes, *content, f"image:{service.image}", f"name:{name}")
+        others = (f"container:{service.stack}/{other}" for other in lenders(service))
+        return self.draft.needed(*networks, *volumes, *content, *others, f"image:{service.image}", f"name:{name}")
 
     def lacking(self) -> str:
         """Say which network, volume, image or namespace it needs that nobody can use now; "" when there is none."""
@@ -106,6 +107,10 @@ class Work:
     def ports_freed(self) -> tuple[str, ...]:
         """Return the actions of this plan that free host ports this service publishes."""
         return self.draft.needed(*(f"port:{port}" for port in fixed_ports(self.view.service.container)))
+
+    def makes(self, chain: Chain) -> None:
+        """Note that the chain's last action made a container: of the first one others take what they share."""
+        self.draft.provides.setdefault(f"container:{self.view.service.id}", chain.last)
 
     def frees(self, member: Member, action: str) -> None:
         """Note that an action leaves a container's name and host ports free."""
