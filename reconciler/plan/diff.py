@@ -72,7 +72,8 @@ def compare(
     asks: frozenset[tuple[str, str]] = frozenset()
     if not proven:
         fixed += _config(service, instance, image)
-        fixed += _host_config(service, instance, lambda name: name not in LIVE and name not in _NAMESPACES)
+        fixed += _host_config(service, instance, lambda name: name not in LIVE and name not in _NAMED)
+        fixed += _volumes_from(service, instance, observed)
         asks = frozenset((instance.id, file.target) for file in service.files) - observed.contents.keys()
         fixed += _contents(service, instance, observed)
         fixed += _content_volumes(service, instance)
@@ -115,6 +116,8 @@ def _image(service: Service, instance: Instance, image: ObservedImage | None) ->
 
 
 _NAMESPACES = {"NetworkMode": "network_mode", "IpcMode": "ipc", "PidMode": "pid"}
+_NAMED = {*_NAMESPACES, "VolumesFrom"}
+"""Fields that name other containers."""
 
 
 def _namespaces(service: Service, instance: Instance, siblings: Mapping[str, str]) -> Iterator[Difference]:
@@ -122,20 +125,52 @@ def _namespaces(service: Service, instance: Instance, siblings: Mapping[str, str
     wanted = {**{name: _host(service).get(name, "") for name in _NAMESPACES}, "NetworkMode": service.network_mode}
     actual = instance.detail.get("HostConfig", {})
     for engine, attribute in _NAMESPACES.items():
-        want, have = str(wanted[engine] or ""), str(actual.get(engine) or "")
-        if want.startswith("service:"):
-            owner = siblings.get(want.removeprefix("service:"), "")
+        want, have = (_mode(said.get(engine)) for said in (wanted, actual))
+        if want.startswith(_SERVICE):
+            owner = siblings.get(want.removeprefix(_SERVICE), "")
             if owner and have not in (f"container:{owner}", f"container:{owner[:12]}"):
                 yield Difference(attribute, engine, have, want)
         elif engine == "NetworkMode":
-            if want != (have if _special(have) else ""):
+            if want != have if want else _shuts_out(have, service):
                 yield Difference(attribute, engine, have, want or "bridge networks")
         elif want != have and (want or engine in _were_set(instance)):
             yield Difference(attribute, engine, have, want)
 
 
-def _special(mode: str) -> bool:
-    return mode in ("host", "none") or mode.startswith("container:")
+def _volumes_from(service: Service, instance: Instance, observed: ObservedState) -> Iterator[Difference]:
+    """The engine names containers: whose one was that is gone nobody knows, and its volumes are still there."""
+    want, have = (host.get("VolumesFrom") or () for host in (_host(service), instance.detail.get("HostConfig", {})))
+    siblings = (one for one in observed.instances if one.labels.get(labels.COMPOSE_PROJECT) == service.project)
+    names = {handle: _SERVICE + one.labels[labels.COMPOSE_SERVICE] for one in siblings for handle in (one.id, one.name)}
+    lent = [_lent(entry) for entry in have]
+    known = {(names.get(owner, owner), mode) for owner, mode in lent if owner in names or not _is_id(owner)}
+    if len(want) != len(have) or known - {_lent(entry) for entry in want}:
+        yield Difference("volumes_from", "VolumesFrom", list(have), list(want))
+
+
+_SERVICE = "service:"
+
+
+def _lent(entry: str) -> tuple[str, str]:
+    """Whose volumes, and how: `[service:]NAME[:MODE]`."""
+    prefix = _SERVICE if entry.startswith(_SERVICE) else ""
+    name, _, mode = entry.removeprefix(prefix).partition(":")
+    return prefix + name, mode.removeprefix("rw")
+
+
+def _mode(value: Any) -> str:
+    """Newer engines say `bridge` of who asked for `default`."""
+    return _BRIDGE if value == "default" else str(value or "")
+
+
+def _shuts_out(mode: str, service: Service) -> bool:
+    """A container in this mode cannot be attached to the service's networks, or would keep one that Git never named."""
+    named = {attachment.network for attachment in service.networks}
+    return mode in ("host", "none") or mode.startswith("container:") or (mode == _BRIDGE and bool(named - {_BRIDGE}))
+
+
+_BRIDGE = "bridge"
+"""The network every engine has, and the mode of who is put on it alone."""
 
 
 def _contents(service: Service, instance: Instance, observed: ObservedState) -> Iterator[Difference]:
@@ -260,7 +295,7 @@ def _host_config(service: Service, instance: Instance, concerns: Callable[[str],
         normal = _NORMAL.get(engine, _plain)
         want, have = normal(wanted.get(engine)), normal(actual.get(engine))
         if engine == "Binds":
-            have = frozenset(bind for bind in have if not (bind[1] in inherited and _is_volume_id(bind[0])))
+            have = frozenset(bind for bind in have if not (bind[1] in inherited and _is_id(bind[0])))
         if not _equal(want, have):
             yield Difference(_attribute(service, engine), engine, actual.get(engine), wanted.get(engine))
 
@@ -303,9 +338,9 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _is_volume_id(source: str) -> bool:
-    """An anonymous volume's name is 64 hexadecimal digits."""
-    return len(source) == 64 and all(character in "0123456789abcdef" for character in source)
+def _is_id(name: str) -> bool:
+    """A container's id and an anonymous volume's name are 64 hexadecimal digits."""
+    return len(name) == 64 and all(character in "0123456789abcdef" for character in name)
 
 
 def _plain(value: Any) -> Any:
@@ -352,6 +387,11 @@ def _restart(value: Any) -> Any:
     return (name, policy.get("MaximumRetryCount") or 0)
 
 
+def _limit(value: Any) -> Any:
+    """No limit is said in three ways."""
+    return 0 if value in (None, -1) else value
+
+
 def _log(value: Any) -> Any:
     return ((value or {}).get("Type") or "", _frozen((value or {}).get("Config") or {}))
 
@@ -368,8 +408,8 @@ def _frozen(value: Any) -> Any:
 _NORMAL: Mapping[str, Callable[[Any], Any]] = {
     "CapAdd": _capabilities, "CapDrop": _capabilities, "Binds": _binds, "Mounts": _mounted, "PortBindings": _ports,
     "RestartPolicy": _restart, "LogConfig": _log, "Ulimits": _records, "Devices": _records, "DeviceRequests": _records,
-    "SecurityOpt": _set, "GroupAdd": _set, "ExtraHosts": _set, "Links": _set, "VolumesFrom": _set, "DeviceCgroupRules": _set,
-    "Sysctls": _frozen, "Tmpfs": _frozen, "StorageOpt": _frozen, "Annotations": _frozen,
+    "SecurityOpt": _set, "GroupAdd": _set, "ExtraHosts": _set, "Links": _set, "DeviceCgroupRules": _set,
+    "PidsLimit": _limit, "Sysctls": _frozen, "Tmpfs": _frozen, "StorageOpt": _frozen, "Annotations": _frozen,
 }  # fmt: skip
 
 
