@@ -55,7 +55,10 @@ def _autoscale(part: Part, path: Path, service: Mapping[str, Any], extensions: E
     if autoscale is None:
         return
     at = (*path, "x-autoscale")
-    if autoscale["mode"] != "vertical" and "replicas" not in service.get("deploy", {}):
+    if autoscale["mode"] != "vertical" and "scale" in service:
+        message = "x-autoscale changes deploy.replicas, and scale would go on saying the old number"
+        yield _problem("R195", message, part, (*path, "scale"), "write it as deploy.replicas")
+    elif autoscale["mode"] != "vertical" and "replicas" not in service.get("deploy", {}):
         hint = "write the number to begin with"
         yield _problem("R195", "x-autoscale needs deploy.replicas declared", part, at, hint)
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
