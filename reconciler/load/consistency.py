@@ -143,6 +143,7 @@ class _Check:
         for value, at in ((scale, (*path, "scale")), (replicas, (*path, "deploy", "replicas"))):
             if value is not None and value < 0:
                 self._problem("R031", f"{at[-1]} must be 0 or more", at)
+                break
         if None not in (scale, replicas) and scale != replicas:
             self._problem("R060", "scale and deploy.replicas differ", (*path, "scale"), "remove scale")
         count = scale if scale is not None else replicas

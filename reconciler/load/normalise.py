@@ -37,6 +37,8 @@ def _service(service: Node, variables: Mapping[str, str]) -> Node:
     _connect(service, entries)
     if "pull_policy" in entries and entries["pull_policy"].value == "if_not_present":
         entries["pull_policy"] = entries["pull_policy"].with_value("missing")
+    if "deploy" in entries and "scale" in entries:
+        entries["deploy"] = _deploy(entries["deploy"], entries["scale"])
     if "build" in entries:
         entries["build"] = _build(entries["build"], variables)
     if "environment" in entries:
@@ -56,6 +58,13 @@ def _connect(service: Node, entries: dict[str, Node]) -> None:
     if not _fields(entries.get("networks")):
         place = entries.get("networks", service)
         entries["networks"] = place.with_value({"default": place.with_value(None)})
+
+
+def _deploy(deploy: Node, scale: Node) -> Node:
+    """The number that scale says is said here, too, but only where there is a deploy at all."""
+    if not isinstance(deploy.value, dict):
+        return deploy
+    return deploy.with_value({"replicas": scale, **deploy.value})
 
 
 def _build(build: Node, variables: Mapping[str, str]) -> Node:
