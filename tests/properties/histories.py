@@ -348,7 +348,8 @@ def _hands(asked: Asked) -> Iterator[str]:
 @st.composite
 def calm_histories(draw: st.DrawFn) -> History:
     """Return a strategy for histories of good revisions only, each applied whole before the next, with nothing going wrong."""
-    asked, steps = Asked((Stack(STACKS[0]),)), list[Step]()
+    first = Service(draw(st.sampled_from(SERVICES)), GOOD[0], replicas=draw(st.integers(1, 3)), volume=draw(st.booleans()))
+    asked, steps = Asked((Stack(STACKS[0], (first,)),)), list[Step]()
     for number in range(draw(st.integers(2, 4))):
         asked = edited(asked, draw(pushes(asked, GOOD, 1 if number else 3)))
         steps += (Push(asked), Say("settle 30m"))
