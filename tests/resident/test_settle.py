@@ -141,7 +141,7 @@ def test_a_lease_that_is_lost_in_between_stops_it(place: MemoryPlace) -> None:
         place.clock.advance(120)  # Longer than the lease lasts, as on a machine that slept.
         place.claim("bob").take("shop")
 
-    with pytest.raises(Refused, match="^bob holds the lease"):
+    with pytest.raises(Refused, match=r"^bob holds the lease"):
         settle(reconciler, place.claim("ada"), lambda report: None, wait)
 
 
