@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli import FAILED, INTERRUPTED
+from reconciler.cli.leaving import interrupt, leave_within, on_signals
 from reconciler.cli.place import configure_place, place_of
 from reconciler.errors import Refused, UsageError
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState
     from reconciler.model.status import Report
     from reconciler.wiring import Workplace
+
+
+LEAVE_SECONDS = 2.0
+"""What is left to be said takes no longer; a call that still hangs then is left."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.cli.progress import progress
 
     bound, stacks = _understood(args)
+    on_signals(interrupt, INTERRUPTED)
     place = place_of(args)
     began = place.clock().monotonic()
     with progress(quiet=args.quiet) as told:
@@ -62,6 +69,8 @@ def _understood(args: argparse.Namespace) -> tuple[Mapping[str, Any] | None, lis
     """Sort the words: the first is a plan or the source if it looks like one, all others are stacks."""
     first, *rest = args.words or [""]
     if first.endswith(".json"):
+        if rest:
+            raise UsageError(f"{first} says already what is applied", hint="leave the stacks out, or the plan")
         return _read_plan(Path(first)), rest
     if first and (Path(first).exists() or set(first) & set("/:.")):
         if args.source:
@@ -97,6 +106,7 @@ def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str
     manual = {name: desired.revision.id for name in stacks if known[name].sync == "manual"}
     if manual:
         reconciler.world.store.change(lambda history: replace(history, manual={**history.manual, **manual}))
+        sys.stderr.write(f"note: {', '.join(manual)} released at {desired.revision.short}\n")
 
 
 # --- the plan, once --------------------------------------------------------------------------------------------------
@@ -149,10 +159,14 @@ def _settled(place: Workplace, reconciler: Reconciler, timeout_seconds: float) -
     claim = Claim(world.runtime, world.clock, place.holder())
     with listening(world.runtime) as bell:
         try:
-            return settle(reconciler, claim, tell, bell.wait, timeout_seconds), done[0]
+            report = settle(reconciler, claim, tell, bell.wait, timeout_seconds)
+            reconciler.hold_good()
+            return report, done[0]
         finally:
             reconciler.applier.stop(DRAIN_SECONDS)
             claim.release()
+            if reconciler.applier.busy:
+                leave_within(LEAVE_SECONDS, FAILED)
 
 
 def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int:
@@ -163,5 +177,6 @@ def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int
     for line in wrong:
         sys.stderr.write(f"error: {line}\n")
     if not quiet and not wrong:
-        sys.stdout.write(f"Applied {revision}: {count} actions in {seconds:.1f} s. Everything is as Git asks, and well.\n")
-    return 1 if wrong else 0
+        actions = f"{count} action{'' if count == 1 else 's'}"
+        sys.stdout.write(f"Applied {revision}: {actions} in {seconds:.1f} s. Everything is as Git asks, and well.\n")
+    return FAILED if wrong else 0

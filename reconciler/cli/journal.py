@@ -11,9 +11,13 @@ from reconciler.model.status import Health
 from reconciler.plan.render import SYMBOLS, reason_text
 
 if TYPE_CHECKING:
-    from reconciler.model.plan import Group
+    from reconciler.errors import ReconcilerError
+    from reconciler.model.plan import Group, Plan
     from reconciler.model.status import Report
     from reconciler.ports import Lease
+
+MOST_WAITS = 3
+"""So many waits are named in a line; a first deployment has as many as it has services."""
 
 
 class Journal:
@@ -38,6 +42,11 @@ class Journal:
         """Write down that somebody else is at work."""
         text = f"{lease.holder} holds the lease until {lease.expires:%H:%M:%S} UTC; waiting for it"
         self._write({"waiting_for": lease.holder, "until": lease.expires.isoformat()} if self._as_json else text)
+
+    def tell_trouble(self, trouble: ReconcilerError) -> None:
+        """Write down what keeps the first turn from being made."""
+        hint = f"\nhint: {trouble.hint}" if trouble.hint else ""
+        self._write({"error": str(trouble), "hint": trouble.hint} if self._as_json else f"error: {trouble}{hint}")
 
     def _write(self, said: str | dict[str, Any]) -> None:
         self._out.write((said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)) + "\n")
@@ -86,10 +95,17 @@ def _state(report: Report) -> str:
     if report.plan is None:
         return "no plan"
     if report.revision is None or report.applied != report.revision.id:
-        return "blocked" if report.plan.blocked and not report.plan.waiting else "under way"
+        return _pending(report.plan)
     services = [one for stack in report.stacks for one in stack.services]
     unwell = [f"{one.stack}/{one.name} is {one.health}" for one in services if one.health is not Health.HEALTHY]
     return "; ".join(("as Git asks", *unwell))
+
+
+def _pending(plan: Plan) -> str:
+    waits = [f"{one.group} waits until {one.on}" for one in plan.waiting]
+    if waits:
+        return "; ".join(waits[:MOST_WAITS]) + (f"; and {len(waits) - MOST_WAITS} more" if len(waits) > MOST_WAITS else "")
+    return "blocked" if plan.blocked else "under way"
 
 
 def _document(report: Report) -> dict[str, Any]:

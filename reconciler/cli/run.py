@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from reconciler.cli.leaving import interrupt, on_signals
 from reconciler.cli.place import configure_place, place_of
+from reconciler.errors import Unreachable
 
 if TYPE_CHECKING:
+    from reconciler.cli.journal import Journal
+    from reconciler.loop import Reconciler
     from reconciler.resident import Resident
+    from reconciler.wiring import Workplace
 
-GRACE_SECONDS = 9.0
-"""A call that hangs must not keep a service manager waiting: nothing is lost by leaving it."""
+CONNECT_SECONDS = 5.0
+"""How long to wait for an engine that is not up yet before it is asked again."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,22 +32,52 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Turn until SIGTERM or SIGINT; the second of them ends at once."""
+    """Turn until SIGTERM or SIGINT; the second of them ends at once. Returns 0, or with --once 1 for a turn that failed."""
     from reconciler.cli.journal import Journal
-    from reconciler.model.status import Operation
-    from reconciler.resident import Resident
 
     place = place_of(args)
     journal = Journal(sys.stderr, as_json=args.log_format == "json")
-    reconciler = place.reconciler()
-    resident = Resident(reconciler, journal.tell, place.holder(), journal.tell_waiting)
-    with _served(resident, place.settings.operator.listen):
-        if args.once:
-            report = resident.once()
-            return 0 if report and report.operation is Operation.SUCCEEDED and not report.error else 1
-        _obey_signals(resident)
-        resident.run()
+    return _once(place, journal) if args.once else _stay(place, journal)
+
+
+def _once(place: Workplace, journal: Journal) -> int:
+    from reconciler.model.status import Operation
+
+    on_signals(interrupt, 1)
+    report = _resident(place, place.reconciler(), journal, threading.Event()).once()
+    return 0 if report and report.operation is Operation.SUCCEEDED and not report.error else 1
+
+
+def _stay(place: Workplace, journal: Journal) -> int:
+    stop = threading.Event()
+    on_signals(stop.set, 0)
+    reconciler = _awaited(place, journal, stop)
+    if reconciler is not None:
+        resident = _resident(place, reconciler, journal, stop)
+        on_signals(resident.end, 0)
+        with _served(resident, place.settings.operator.listen):
+            resident.run()
     return 0
+
+
+def _awaited(place: Workplace, journal: Journal, stop: threading.Event) -> Reconciler | None:
+    """Return the loop's core once the engine answers: whoever starts a machine starts us beside it. None: told to end."""
+    said = ""
+    while not stop.is_set():
+        try:
+            return place.reconciler()
+        except Unreachable as silence:
+            if str(silence) != said:
+                journal.tell_trouble(silence)
+                said = str(silence)
+        stop.wait(CONNECT_SECONDS)
+    return None
+
+
+def _resident(place: Workplace, reconciler: Reconciler, journal: Journal, stop: threading.Event) -> Resident:
+    from reconciler.resident import Resident
+
+    return Resident(reconciler, journal.tell, place.holder(), journal.tell_waiting, stop=stop)
 
 
 @contextmanager
@@ -61,16 +94,3 @@ def _served(resident: Resident, listen: str) -> Iterator[None]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _obey_signals(resident: Resident) -> None:
-    def obey(number: int, _frame: object) -> None:
-        if resident.stop.is_set():
-            os._exit(128 + number)
-        resident.end()
-        watch = threading.Timer(GRACE_SECONDS, os._exit, (0,))
-        watch.daemon = True
-        watch.start()
-
-    signal.signal(signal.SIGTERM, obey)
-    signal.signal(signal.SIGINT, obey)
