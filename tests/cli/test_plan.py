@@ -44,6 +44,7 @@ EXPECTED = """\
     ~ web  rolling 1 replica, start-first (no writable mounts)
         image                  web:1 → web:2           compose.yaml:3:5
         environment API_TOKEN  (changed)               compose.yaml:5:7
+        then finish copy-web-1, once copy-web-1.next is ready
 Plan: 1 to update. Nothing blocked.
 """
 
