@@ -26,12 +26,14 @@ class Interpolated:
     """The text after interpolation.
 
     `substituted` is true when any reference was replaced; `$$` alone is none. `unset` names the variables that were
-    wanted without a default and have no value, in order: Compose warns and puts nothing there.
+    wanted without a default and have no value, in order: Compose warns and puts nothing there. `bare` are those of them
+    that stand without braces, as in a password that merely holds a `$`.
     """
 
     text: str
     substituted: bool = False
     unset: tuple[str, ...] = ()
+    bare: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -64,7 +66,8 @@ def interpolate(
         raise InvalidState([Problem(error.code, str(error), mark, at, error.hint)]) from None
     except ValueError as error:
         raise InvalidState([Problem("R014", str(error), mark, at, "use fewer or shorter variables")]) from None
-    return Interpolated(result, substitution.references > 0, tuple(dict.fromkeys(substitution.unset)))
+    unset = tuple(dict.fromkeys(substitution.unset))
+    return Interpolated(result, substitution.references > 0, unset, frozenset(unset) & substitution.bare)
 
 
 class _Malformed(Exception):
@@ -96,6 +99,7 @@ class _Substitution:
     budget: Budget
     references: int = 0
     unset: list[str] = field(default_factory=list)
+    bare: set[str] = field(default_factory=set)
     _braces: _Braces | None = None
 
     def expand(self, start: int, end: int, depth: int) -> str:
@@ -120,7 +124,10 @@ class _Substitution:
             reference = self._braced(start, end)
             return self._substitute(reference, depth), reference.end
         name = _NAME.match(self.text, start, end)
-        return (self._plain(name.group()), name.end()) if name else ("$", start)
+        if name is None:
+            return "$", start
+        self.bare.add(name.group())
+        return self._plain(name.group()), name.end()
 
     def _braced(self, brace: int, end: int) -> _Reference:
         """Read the reference whose `{` stands at this position.

@@ -13,11 +13,15 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Unset:
-    """A variable that was used without a value or a default: its name, where, and the dotted path of the value."""
+    """A variable that was used without a value or a default: its name, where, and the dotted path of the value.
+
+    The path is "" in an env file. `bare` says that it stands without braces.
+    """
 
     name: str
     mark: Mark
     at: str
+    bare: bool = False
 
 
 @dataclass(slots=True)

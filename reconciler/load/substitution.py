@@ -67,7 +67,7 @@ class _Substitution:
     def _substituted(self, node: Node, text: str, cast: _Cast | None, path: Path) -> Node:
         mark, at = node.where, dotted(path)
         result = interpolate(text, self.lookup, mark, at, self.budget)
-        note_unset(self.notes, [Unset(name, mark, at) for name in result.unset])
+        note_unset(self.notes, [Unset(name, mark, at, name in result.bare) for name in result.unset])
         if result.substituted:
             node = replace(node, mark=replace(node.mark, literal=False))
         if cast is None:

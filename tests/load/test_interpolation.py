@@ -47,6 +47,10 @@ def test_each_unset_variable_is_named_once_in_order() -> None:
     assert interpolate("$B ${A} $B ${C:-x}", NOTHING.get).unset == ("B", "A")
 
 
+def test_variables_without_braces_are_told_apart() -> None:
+    assert interpolate("$B ${A} $C ${B}", {"C": "c"}.get).bare == {"B"}
+
+
 @pytest.mark.parametrize(("text", "substituted"), [("x", False), ("$$", False), ("$A", True), ("${A-x}", True)])
 def test_an_escape_alone_substitutes_nothing(text: str, substituted: bool) -> None:
     assert interpolate(text, NOTHING.get).substituted is substituted
