@@ -10,12 +10,14 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from reconciler.errors import Problem, Severity
+from reconciler.errors import Mark, Problem, Severity
 from reconciler.load.attributes import Policy, Rule, rules
 from reconciler.load.compose import Project
-from reconciler.load.notes import Path
+from reconciler.load.extensions import FILE_KEY
+from reconciler.load.notes import Path, Unset
 from reconciler.load.places import problem_at
 from reconciler.model import labels
 
@@ -45,8 +47,9 @@ class Strictness:
 
 def check_strictly(project: Project, strictness: Strictness) -> Iterator[Problem]:
     """Yield every error and warning about one project alone."""
-    yield from _unset(project, strictness)
-    yield from project.traps
+    planned = _Planned(project)
+    yield from _unset(project, planned, strictness)
+    yield from (trap for trap in project.traps if planned.holds(trap.at, trap.mark))
     yield from _unnamed(project)
     yield from _clear_secret_files(project, strictness)
     for name, service in project.document.get("services", {}).items():
@@ -72,14 +75,61 @@ def most_replicas(service: Mapping[str, Any]) -> int:
     return max(replicas(service), int(highest))
 
 
-def _unset(project: Project, strictness: Strictness) -> Iterator[Problem]:
+def _unset(project: Project, planned: _Planned, strictness: Strictness) -> Iterator[Problem]:
     declare = (
         f"declare it in {strictness.env_files}, in stacks.{strictness.stack}.environment of reconciler.yaml, "
         "or in the operator's file; or give it a default"
     )
-    for unset in dict.fromkeys(project.unset):
+    told: set[tuple[str, Mark]] = set()
+    for unset in project.unset:
+        # What an anchor says is said once, however many services take it.
+        if (unset.name, unset.mark) in told or not planned.holds(unset.at, unset.mark):
+            continue
+        told.add((unset.name, unset.mark))
         own = "; the reconciler's own environment is never used" if unset.name in _OWN_VARIABLES else ""
-        yield Problem("R180", f"variable {unset.name} is not set{own}", unset.mark, unset.at, declare)
+        yield Problem("R180", f"variable {unset.name} is not set{own}", unset.mark, unset.at, declare + _literal(unset))
+
+
+def _literal(unset: Unset) -> str:
+    """A password or a hash with a `$` in it is the commonest variable that nobody meant."""
+    if not unset.at:
+        return "; or put the value into single quotes if the $ is a part of it"
+    is_meant = not unset.bare or unset.name in _OWN_VARIABLES
+    return "" if is_meant else "; or write $$ if the $ is a part of the value"
+
+
+class _Planned:
+    """What of a project can come into a plan.
+
+    What another key's extension says counts where a service takes it; a service that is off is never created, though
+    one that is on may extend it; and how an image was built matters to whoever builds it.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.off = frozenset(project.disabled)
+        self.services = self.off | project.document.get("services", {}).keys()
+        self.marks = project.marks
+
+    def holds(self, at: str, mark: Mark | None) -> bool:
+        """Say whether what stands at a dotted path of the files, and there at a mark, is a part of it."""
+        parts = at.split(".")
+        if parts[0] != "services":
+            return not at.startswith("x-") or parts[0] == FILE_KEY
+        # A service's name may hold dots; the longest that fits is meant.
+        for end in range(len(parts), 1, -1):
+            if (name := ".".join(parts[1:end])) in self.services:
+                is_part = name not in self.off or (mark is not None and _place(mark) in self._places)
+                return is_part and parts[end : end + 1] not in (["build"], ["develop"])
+        return True
+
+    @cached_property
+    def _places(self) -> frozenset[tuple[str, int, int]]:
+        on = (mark for path, mark in self.marks.items() if path[:1] == ("services",) and not self.off.intersection(path[1:2]))
+        return frozenset(_place(mark) for mark in on)
+
+
+def _place(mark: Mark) -> tuple[str, int, int]:
+    return mark.path, mark.line, mark.column
 
 
 def _unsupported(project: Project, name: str, service: Mapping[str, Any]) -> Iterator[Problem]:

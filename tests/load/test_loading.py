@@ -222,6 +222,41 @@ def test_a_secret_committed_in_clear_is_a_warning() -> None:
     assert "hunter2" not in "".join(said)
 
 
+def test_what_can_come_into_no_plan_may_use_what_nobody_declares() -> None:
+    compose = """
+        name: shop
+        x-notes: $A
+        services:
+          web: {image: "web:1", build: {context: "../../$B", args: [C=$C], additional_contexts: {d: ../../d}}}
+          debug: {image: "debug:$E", profiles: [debug], env_file: ../../e.env, volumes: ["~/f:/f"]}
+    """
+    assert told({"compose.yaml": compose}) == []
+
+
+def test_what_a_service_takes_from_one_that_is_off_counts() -> None:
+    compose = """
+        name: shop
+        services:
+          web: {extends: base, profiles: [web]}
+          base: {image: "base:$TAG", profiles: [base], labels: {a.b: $LABEL}}
+          base.image: {image: "web:$MORE"}
+    """
+    environment = "api: v1\nname: n\nstacks: {shop: {path: ., profiles: [web]}}"
+    said = [line.partition(",")[0] for line in told({"compose.yaml": compose, "reconciler.yaml": environment})]
+    assert said == [
+        "R180 compose.yaml:5:18 | variable TAG is not set",
+        "R180 compose.yaml:5:65 | variable LABEL is not set",
+        "R180 compose.yaml:6:24 | variable MORE is not set",
+    ]
+
+
+def test_what_an_anchor_says_is_told_once() -> None:
+    compose = "name: shop\nx-env: &env {A: $A}\nservices: {a: {image: a, environment: *env}, b: {image: b, environment: *env}}"
+    assert [line.partition(",")[0] for line in told({"compose.yaml": compose})] == [
+        "R180 compose.yaml:2:14 | variable A is not set"
+    ]
+
+
 def test_waves_and_extensions_reach_the_planner() -> None:
     compose = "name: shop\nservices: {web: {image: web:1, x-sync: {wave: 2}, x-mine: 1}}"
     web = loaded({"compose.yaml": compose}).stacks[0].service("web")
