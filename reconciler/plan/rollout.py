@@ -32,7 +32,7 @@ from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_fa
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.upkeep import await_ready, bring_back, keep, unpause
 from reconciler.plan.view import Member, Slot
-from reconciler.plan.work import Work, target_of
+from reconciler.plan.work import Work, target_of, written
 
 BREAKER = 3
 """As many replacements of one slot that each leave a difference behind hold the service."""
@@ -145,11 +145,16 @@ def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member
 
 def _take_back(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
     """Git went back before the new one took its place: where both may run, it serves until the old one does again."""
-    beside = work.view.order[0] is Order.START_FIRST and stale.instance.running
-    if beside and not _has_come(work, current):
+    if _may_run_beside(work, current, stale) and not _has_come(work, current):
         keep(work, slot, current)
     else:
         _return_to(work, chain, slot, current, stale)
+
+
+def _may_run_beside(work: Work, old: Member, new: Member) -> bool:
+    """Two that run already disturb each other no more than they did, unless both write to one place."""
+    run_already = old.instance.running and not written(old.instance) & written(new.instance)
+    return new.instance.running and (work.view.order[0] is Order.START_FIRST or run_already)
 
 
 def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, FailureAction, Heal, Service
@@ -156,6 +157,12 @@ def fixed_ports(container: dict[str, object] | object) -> Iterator[str]:
 def held_ports(instance: Instance) -> Iterator[str]:
     """Yield the host ports a container holds while it runs."""
     yield from _host_ports(instance.detail.get("HostConfig", {}).get("PortBindings"))
+
+
+def written(instance: Instance) -> frozenset[str]:
+    """Return the volumes, by name, and the host's directories that a container writes to."""
+    mounts: Iterable[Mapping[str, Any]] = instance.detail.get("Mounts") or ()
+    return frozenset(str(mount.get("Name") or mount.get("Source")) for mount in mounts if mount.get("RW"))
 
 
 def _host_ports(bindings: object) -> Iterator[str]:

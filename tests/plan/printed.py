@@ -141,6 +141,8 @@ def _alter(instances: dict[str, Instance], name: str, said: Any) -> None:
     detail["Config"] = {**detail["Config"], **said.get("config", {})}
     if "networks" in said:
         detail["NetworkSettings"] = {"Networks": said["networks"]}
+    if "mounts" in said:
+        detail["Mounts"] = said["mounts"]
     if "start error" in said:
         detail["State"] = {"Error": said["start error"]}
     instances[name] = replace(
