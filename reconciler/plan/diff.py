@@ -212,7 +212,7 @@ def _config(service: Service, instance: Instance, image: ObservedImage | None) -
     yield from _map("labels", "Labels", _own(wanted.get("Labels")), _own(actual.get("Labels")), _own(_of(default, "Labels")))
     yield from _command(wanted, actual, default)
     yield from _healthcheck(wanted.get("Healthcheck"), actual.get("Healthcheck"), _of(default, "Healthcheck"))
-    yield from _sets(wanted, actual, default)
+    yield from _sets(wanted, {**actual, "HostConfig": instance.detail.get("HostConfig")}, default)
     for engine, attribute in _CONFIG_SCALARS.items():
         want = wanted.get(engine) or (_of(default, engine) if engine in _INHERITED else None)
         if _empty(want) and (engine in _ENGINE_CHOOSES or default is None):
@@ -257,8 +257,21 @@ def _sets(wanted: Mapping[str, Any], actual: Mapping[str, Any], default: Mapping
     for engine, attribute in (("ExposedPorts", "expose"), ("Volumes", "volumes")):
         want = set(wanted.get(engine) or {}) | set(_of(default, engine) or {})
         have = set(actual.get(engine) or {})
+        if engine == "Volumes":
+            want, have = want | _anonymous(wanted), have | _anonymous(actual)
         if want - have or (default is not None and have - want):
             yield Difference(attribute, engine, sorted(have), sorted(want))
+
+
+def _anonymous(payload: Mapping[str, Any]) -> set[str]:
+    """Where a HostConfig asks for anonymous volumes, as docker compose does it."""
+    mounts = (payload.get("HostConfig") or {}).get("Mounts") or ()
+    return {mount["Target"] for mount in mounts if _is_anonymous(mount)}
+
+
+def _is_anonymous(mount: Mapping[str, Any]) -> bool:
+    plain = not any(value for name, value in mount.items() if name not in ("Type", "Target"))
+    return mount.get("Type") == "volume" and plain
 
 
 def _map(
@@ -369,8 +382,14 @@ def _records(value: Any) -> Any:
 
 
 def _mounted(value: Any) -> Any:
-    """Mounts but for those of content volumes, which are compared by what is in them."""
-    return _records(mount for mount in value or () if not _holds_content(mount))
+    """Mounts but for those of content volumes, compared by what is in them, and of anonymous ones, compared by place."""
+    return _records(_lasting(mount) for mount in value or () if not (_holds_content(mount) or _is_anonymous(mount)))
+
+
+def _lasting(mount: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what counts only at creation, and what older engines therefore forget."""
+    options = mount.get("BindOptions") or {}
+    return {**mount, "BindOptions": {name: value for name, value in options.items() if name != "CreateMountpoint"}}
 
 
 def _ports(value: Any) -> Any:
