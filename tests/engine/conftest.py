@@ -7,15 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import NotFound
-from surroundings import CommandLine, Outcome, Remote, git
-
-from reconciler.model import labels
+from surroundings import CommandLine, Outcome, Remote, git, remove_environment
 
 PROJECT = Path(__file__).parents[2]
 
@@ -56,10 +52,10 @@ def git_remote(tmp_path: Path) -> Callable[[Path], Remote]:
 
 
 @pytest.fixture
-def reconciler(tmp_path: Path) -> CommandLine:
-    """The real command line in a process of its own, with a state directory that lasts for the test."""
+def command_environment(tmp_path: Path) -> dict[str, str]:
+    """The variables of a process of the command line: the engine's, and a home and a state directory for the test."""
     (tmp_path / "home").mkdir()
-    environment = {
+    return {
         **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path / "home"),
@@ -67,17 +63,33 @@ def reconciler(tmp_path: Path) -> CommandLine:
         "RECONCILER_STATE": str(tmp_path / "state"),
     }
 
+
+@pytest.fixture
+def reconciler(tmp_path: Path, command_environment: dict[str, str]) -> CommandLine:
+    """The real command line in a process of its own, with a state directory that lasts for the test."""
+
     def run(*words: str, deadline_seconds: float = 60.0) -> Outcome:
         command = (sys.executable, "-m", "reconciler", *words)
         try:
             done = subprocess.run(
-                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=deadline_seconds
+                command, cwd=tmp_path, env=command_environment, capture_output=True, text=True, timeout=deadline_seconds
             )
         except subprocess.TimeoutExpired as late:
             pytest.fail(f"reconciler {' '.join(words)}: no end after {deadline_seconds} s\n{late.stdout!r}\n{late.stderr!r}")
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def compose() -> tuple[str, ...]:
+    """The command of docker compose v2: the one that is installed, else one that is downloaded once."""
+    if shutil.which("docker") and subprocess.run(("docker", "compose", "version"), capture_output=True).returncode == 0:
+        return "docker", "compose"
+    done = subprocess.run(PROJECT / "tests/tools/get-docker-compose", capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.fail(f"docker compose is not to be had\n{done.stderr}", pytrace=False)
+    return (done.stdout.strip(),)
 
 
 @pytest.fixture
@@ -87,21 +99,9 @@ def clean_environment(engine: docker.APIClient) -> Iterator[Callable[[str], str]
 
     def clean(name: str) -> str:
         names.append(name)
-        _remove(engine, name)
+        remove_environment(engine, name)
         return name
 
     yield clean
     for name in names:
-        _remove(engine, name)
-
-
-def _remove(engine: docker.APIClient, environment: str) -> None:
-    ours = {"label": f"{labels.ENVIRONMENT}={environment}"}
-    for container in engine.containers(all=True, filters=ours):
-        engine.remove_container(container["Id"], v=True, force=True)
-    for network in engine.networks(filters=ours):
-        engine.remove_network(network["Id"])
-    for volume in engine.volumes(filters=ours)["Volumes"] or ():
-        engine.remove_volume(volume["Name"])
-    with suppress(NotFound):
-        engine.remove_volume(f"reconciler-lease-{environment}")
+        remove_environment(engine, name)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import docker
+
+from reconciler.model import labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,26 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def build_image(engine: docker.APIClient, reference: str, recipe: str) -> None:
+    """Make an image of the lines of a Dockerfile."""
+    for line in engine.build(fileobj=io.BytesIO(recipe.encode()), tag=reference, rm=True, decode=True):
+        assert "error" not in line, line["error"]
+
+
+def remove_environment(engine: docker.APIClient, environment: str) -> None:
+    """Leave nothing of an environment on the engine."""
+    ours = {"label": f"{labels.ENVIRONMENT}={environment}"}
+    containers = [container["Id"] for container in engine.containers(all=True, filters=ours)]
+    networks = [network["Id"] for network in engine.networks(filters=ours)]
+    with ThreadPoolExecutor(4) as hands:
+        list(hands.map(lambda container: engine.remove_container(container, v=True, force=True), containers))
+        list(hands.map(engine.remove_network, networks))
+    for volume in engine.volumes(filters=ours)["Volumes"] or ():
+        engine.remove_volume(volume["Name"])
+    for lease in engine.volumes(filters={"label": f"{labels.LEASE}={environment}"})["Volumes"] or ():
+        engine.remove_volume(lease["Name"])
 
 
 class CommandLine(Protocol):
