@@ -64,7 +64,7 @@ def _row(turn: Turn, now: datetime) -> tuple[str, ...]:
     when = stamp(turn.finished), f"{age(turn.finished, now)} ago"
     seconds = f"in {length((turn.finished - turn.started).total_seconds())}"
     what = f'{turn.revision[:7]} "{turn.subject}"' if turn.revision else "no revision"
-    said = turn.error or (turn.failed[0] if turn.failed else turn.summary)
+    said = f"error: {turn.error}" if turn.error else (turn.failed[0] if turn.failed else turn.summary)
     counts = ", ".join(f"{count} {word}" for count, word in ((turn.done, "done"), (len(turn.failed), "failed")) if count)
     return *when, turn.operation, counts, seconds, what, turn.author.partition(" <")[0], turn.woke, said
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TextIO
 
 from reconciler.cli.place import configure_place, place_of
-from reconciler.cli.printing import wants_colour
+from reconciler.cli.printing import harmless, wants_colour
 from reconciler.cli.sight import Lookout
 from reconciler.cli.times import stamp
 from reconciler.errors import ReconcilerError, Refused, UsageError
@@ -29,8 +28,6 @@ MOST_WAITING = 1000
 """So many lines are held for a slow reader; then the engine has to wait."""
 PAUSE_SECONDS = 0.5
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
-_CONTROL = re.compile(r"(?!\x1b\[[\d;]*m)[^\t\x20-\x7e\xa0-\uffff\U00010000-\U0010ffff]")
-"""Whatever does more to a terminal than to change the colour of text."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +134,7 @@ class Follower:
         for id, name in members.items():
             if id not in self._read:
                 self._read.add(id)
-                threading.Thread(target=self._follow, args=(id, name), daemon=True).start()
+                threading.Thread(target=self._follow, args=(id, name), name=f"log of {name}", daemon=True).start()
 
     def _follow(self, id: str, name: str) -> None:
         tail = None if id in self._until else self.tail
@@ -185,7 +182,7 @@ class Printer:
 
     def __call__(self, named: Named) -> None:
         name, line = named
-        text = _CONTROL.sub(_shown, line.text) if self._out.isatty() else line.text
+        text = harmless(line.text) if self._out.isatty() else line.text
         time = f"{stamp(line.at)} " if self._timestamps and line.at else ""
         self._out.write(f"{self._before(name)}{time}{text}\n")
         self._out.flush()
@@ -196,7 +193,3 @@ class Printer:
         number = self._names.setdefault(name, len(self._names))
         start = f"{name:<{self._width}} |"
         return f"\x1b[{COLOURS[number % len(COLOURS)]}m{start}\x1b[0m " if self._coloured else f"{start} "
-
-
-def _shown(character: re.Match[str]) -> str:
-    return ascii(character.group())[1:-1]

@@ -16,6 +16,8 @@ _COLOURS = {
     "hint": _CYAN,
 }
 _WORDS = re.compile(rf"\b(?:{'|'.join(_COLOURS)})\b(?=$|[\s:\[,])", re.MULTILINE)
+_CONTROL = re.compile(r"(?!\x1b\[[\d;]*m)[^\t\n\x20-\x7e\xa0-\uffff\U00010000-\U0010ffff]")
+"""Whatever does more to a terminal than to change the colour of text."""
 CLEARED = "\x1b[H\x1b[J"
 """What puts a terminal's cursor at the top of an empty screen."""
 
@@ -23,8 +25,14 @@ CLEARED = "\x1b[H\x1b[J"
 def say(text: str, out: TextIO | None = None) -> None:
     """Write text as it stands, on stdout unless told otherwise; the words that matter in colour, if `wants_colour`."""
     out = out or sys.stdout
-    out.write(_WORDS.sub(_coloured, text) if wants_colour(out) else text)
+    shown = harmless(text) if out.isatty() else text
+    out.write(_WORDS.sub(_coloured, shown) if wants_colour(out) else shown)
     out.flush()
+
+
+def harmless(text: str) -> str:
+    """Return text that cannot play with a terminal, whoever wrote it; colours stay."""
+    return _CONTROL.sub(lambda control: ascii(control.group())[1:-1], text)
 
 
 def wants_colour(out: TextIO) -> bool:

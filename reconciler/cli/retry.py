@@ -82,7 +82,7 @@ def _freed(history: History, services: frozenset[str], now: datetime) -> History
 def _told(chosen: Iterable[str], held: dict[str, str]) -> Iterator[str]:
     for service in chosen:
         yield f"{service}: will be tried again ({held[service]})" if service in held else f"{service}: nothing held it back"
+    if any(service in held for service in chosen):
+        yield "the next turn does it: of `reconciler run` within its interval, or `reconciler apply` now"
     if not chosen:
         yield "nothing is held back"
-    else:
-        yield "the next turn does it: of `reconciler run` within its interval, or `reconciler apply` now"

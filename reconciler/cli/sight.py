@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reconciler.model.status import StackStatus, Turn
     from reconciler.ports import Clock, Lease, Runtime, Source, Store
     from reconciler.reading import Load
-    from reconciler.reading import Load
 
 LAST_TURNS = 50
 """How far back a look goes to find a turn that saw the stacks."""

@@ -132,7 +132,7 @@ def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
         yield "lease", f"{lease.holder} until {stamp(lease.expires)}"
     if sight.look is None:
         seen = sight.seen
-        yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago): so it was then" if seen else "never, from here"
+        yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago), as follows" if seen else "never"
 
 
 def _applied(applied: str, wanted: str) -> str:
@@ -201,7 +201,8 @@ def _watch(lookout: Lookout, args: argparse.Namespace) -> NoReturn:
             sight = lookout.sight()
             news = sight.seen and sight.seen[1], _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
             if clear or news != before:
-                say(clear + printed(sight, as_json=args.json, quiet=args.quiet))
+                sys.stdout.write(clear)
+                say(printed(sight, as_json=args.json, quiet=args.quiet))
                 for trouble in sight.troubles:
                     complain(trouble)
             before = news

@@ -9,7 +9,7 @@ from reconciler.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _SHOWN = ((86400, "d"), (3600, "h"), (60, "min"))
-_AGE = re.compile(r"(\d{1,9})\s*(s|m|min|h|d)(?:\s+ago)?")
+_AGE = re.compile(r"(\d{1,5})\s*(s|m|min|h|d)(?:\s+ago)?")
 _HINT = "write 2026-11-23T12:00 or 12:00 (UTC), 2026-11-23T14:00+02:00, or 90m for ninety minutes ago"
 
 
