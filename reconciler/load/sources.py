@@ -12,6 +12,9 @@ from reconciler.ports import FileKind, Files
 
 MAX_FILES = 64
 
+# An env file that Git ignores holds secrets as a rule.
+_MISSING_ENV_FILE = "add it, or name its variables under environment and give them values in the operator's file"
+
 
 @dataclass(slots=True)
 class Sources:
@@ -47,10 +50,11 @@ class Sources:
         """Return a file's content and remember it as an input; None, with a problem noted, where there is none."""
         inside = self.relative(path)
         if inside is None:
-            self.notes.problem("R071", f"{path} is outside of the repository", asked_at, at)
+            self.notes.problem("R071", "the path leads out of the repository", asked_at, at, "name a file inside of it")
             return None
         if not self.is_file(path):
-            self.notes.problem("R072", f"file {inside} not found", asked_at, at)
+            hint = _MISSING_ENV_FILE if "env_file" in at else "add it, or correct the path"
+            self.notes.problem("R072", f"file {inside} not found", asked_at, at, hint)
             return None
         if len(self.notes.inputs) >= MAX_FILES and inside not in self.notes.inputs:
             self.notes.problem("R015", f"the project reads more than {MAX_FILES} files", asked_at, at)
