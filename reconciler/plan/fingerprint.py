@@ -21,7 +21,9 @@ def fingerprint(plan: Plan, observed: ObservedState) -> str:
             (one.id, one.name, one.labels.get(labels.SPEC, ""), one.image_id, sorted(_networks(one.detail)))
             for one in observed.instances
         ),
-        "networks": sorted((one.id, one.name) for one in observed.networks if labels.ENVIRONMENT in one.labels),
+        "networks": sorted(
+            (one.id, one.name) for one in observed.networks if one.labels.get(labels.ENVIRONMENT) == plan.environment
+        ),
         "images": sorted((reference, image.id if image else "") for reference, image in observed.images.items()),
         "groups": sorted(group.key for group in plan.groups),
     }
