@@ -133,7 +133,7 @@ def explain(lookout: Lookout, sight: Sight, name: str) -> Explanation:
         doing=tuple(one for one in plan.groups if one.key == name) if plan else (),
         waiting=tuple(one for one in plan.waiting if one.group == name) if plan else (),
         blocked=tuple(one for one in plan.blocked if one.group == name) if plan else (),
-        setbacks=tuple(sorted(set(_setbacks(sight, name)), key=lambda one: one.at, reverse=True)),
+        setbacks=tuple(sorted(_setbacks(sight, name), key=lambda one: one.at, reverse=True)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.place import configure_place, look_at, place_of
+from reconciler.cli.problems import complain_of
 from reconciler.errors import Refused, UsageError
 
 if TYPE_CHECKING:
@@ -45,10 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 def say_warnings(desired: DesiredState) -> None:
     """Write what is doubtful about a valid desired state on stderr."""
-    if desired.warnings:
-        from reconciler.load.excerpt import render_problem
-
-        sys.stderr.write("".join(f"{render_problem(warning)}\n\n" for warning in desired.warnings))
+    complain_of(desired.warnings)
 
 
 def _against_engine(place: Workplace) -> tuple[Plan, str]:

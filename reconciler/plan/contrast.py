@@ -104,7 +104,7 @@ def _resource(group: Group) -> Contrast:
         case Verb.CREATE:
             return Contrast(group.key, source, lacking=(group.title,))
         case Verb.REMOVE:
-            return Contrast(group.key, source, surplus=(group.title,))
+            return Contrast(group.key, source, surplus=(group.name,))
         case _:
             return Contrast(group.key, source, (Alike((group.title,), group.reasons),))
 
