@@ -36,7 +36,7 @@ def _service(world: World, view: ServiceView, plan: Plan, touched: Iterable[str]
     return ServiceStatus(
         stack=service.stack,
         name=service.name,
-        sync=Sync.OUT_OF_SYNC if service.id in touched or view.held else Sync.SYNCED,
+        sync=Sync.OUT_OF_SYNC if service.id in touched or _differs(world, view) else Sync.SYNCED,
         health=health,
         wanted=service.replicas,
         running=sum(1 for member in members if member.instance.running),
@@ -45,6 +45,14 @@ def _service(world: World, view: ServiceView, plan: Plan, touched: Iterable[str]
         message=message,
         since=min((one.instance.started for one in members if one.instance.started), default=None),
     )
+
+
+def _differs(world: World, view: ServiceView) -> bool:
+    """A change that waits, for a back-off or for somebody else, is still to be made."""
+    if view.held or any(slot.stale is not None for slot in view.slots):
+        return True
+    ran = view.service.kind is Kind.JOB and finished(world, view)
+    return not ran and any(slot.current is None for slot in view.slots)
 
 
 def _health(world: World, view: ServiceView, plan: Plan) -> tuple[Health, str]:
