@@ -211,7 +211,7 @@ def _config(service: Service, instance: Instance, image: ObservedImage | None) -
     yield from _map("environment", "Env", _pairs(wanted.get("Env")), _pairs(actual.get("Env")), _pairs(_of(default, "Env")))
     yield from _map("labels", "Labels", _own(wanted.get("Labels")), _own(actual.get("Labels")), _own(_of(default, "Labels")))
     yield from _command(wanted, actual, default)
-    yield from _healthcheck(wanted.get("Healthcheck"), actual.get("Healthcheck"), _of(default, "Healthcheck"))
+    yield from _healthcheck(wanted.get("Healthcheck"), actual.get("Healthcheck"), default)
     yield from _sets(wanted, {**actual, "HostConfig": instance.detail.get("HostConfig")}, default)
     for engine, attribute in _CONFIG_SCALARS.items():
         want = wanted.get(engine) or (_of(default, engine) if engine in _INHERITED else None)
@@ -245,10 +245,12 @@ def _command(wanted: Mapping[str, Any], actual: Mapping[str, Any], default: Mapp
             yield Difference(attribute, engine, actual.get(engine), want)
 
 
-def _healthcheck(wanted: Any, actual: Any, default: Any) -> Iterator[Difference]:
-    expected = {**(default or {}), **{name: value for name, value in (wanted or {}).items() if not _empty(value)}}
-    have = actual or {}
-    if any(not _equal(value, have.get(name)) for name, value in expected.items()) or (have and not expected):
+def _healthcheck(wanted: Any, actual: Any, default: Mapping[str, Any] | None) -> Iterator[Difference]:
+    """Where nobody knows the image, a healthcheck that Git does not set may be the image's."""
+    set_by_git = {name: value for name, value in (wanted or {}).items() if not _empty(value)}
+    expected, have = {**(_of(default, "Healthcheck") or {}), **set_by_git}, actual or {}
+    dropped = have and not expected and default is not None
+    if dropped or any(not _equal(value, have.get(name)) for name, value in expected.items()):
         yield Difference("healthcheck", "Healthcheck", actual, wanted)
 
 
