@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
@@ -69,10 +70,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """Something that went wrong before."""
+    """Something that went wrong before: when last, and how often since when, as far as the last turns tell."""
 
     at: datetime
     what: str
+    times: int = 1
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def explain(lookout: Lookout, sight: Sight, name: str) -> Explanation:
         doing=tuple(one for one in plan.groups if one.key == name) if plan else (),
         waiting=tuple(one for one in plan.waiting if one.group == name) if plan else (),
         blocked=tuple(one for one in plan.blocked if one.group == name) if plan else (),
-        setbacks=tuple(sorted(_setbacks(sight, name), key=lambda one: one.at, reverse=True)),
+        setbacks=tuple(sorted(_gathered(_setbacks(sight, name)), key=lambda one: one.at, reverse=True)),
     )
 
 
@@ -241,6 +244,14 @@ def _setbacks(sight: Sight, name: str) -> Iterator[Setback]:
         yield from (Setback(turn.finished, one) for one in turn.failed if one.startswith(f"{name}/"))
 
 
+def _gathered(setbacks: Iterable[Setback]) -> Iterator[Setback]:
+    """What goes wrong again and again is said once."""
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for one in setbacks:
+        times[one.what].append(one.at)
+    yield from (Setback(max(found), what, len(found), min(found)) for what, found in times.items())
+
+
 def _pause(key: str, pause: Backoff) -> str:
     why = f": {pause.why}" if pause.why else " (repaired)"
     times = "once" if pause.attempts == 1 else f"{pause.attempts} times"
@@ -258,9 +269,9 @@ def lines(found: Explanation, now: datetime) -> Iterator[str]:
     yield from section("depends on", columns(_dependency(one) for one in found.depends_on))
     yield from section("containers", (line for one in found.containers for line in _container_lines(one, now)))
     yield from section("to do now", (line for one in found.doing for line in _group_lines(one)))
-    yield from section("waits", (f"{one.what}, once {one.on}" + _until(one) for one in found.waiting))
+    yield from section("waits", (f"{one.what}, once {one.on}" + _times(one) for one in found.waiting))
     yield from section("blocked", (line for one in found.blocked for line in blocked_lines(one)))
-    before = ((stamp(one.at), f"{age(one.at, now)} ago", one.what) for one in found.setbacks)
+    before = ((stamp(one.at), f"{age(one.at, now)} ago", one.what + _often(one)) for one in found.setbacks)
     yield from section("went wrong before", columns(before))
 
 
@@ -302,6 +313,10 @@ def _commit(one: Container) -> str:
     return f'{commit.short} "{commit.subject}", {commit.author}' if commit and commit.author else one.revision[:7]
 
 
+def _often(one: Setback) -> str:
+    return f" ({one.times} times since {stamp(one.since)})" if one.times > 1 and one.since else ""
+
+
 def _group_lines(group: Group) -> Iterator[str]:
     from reconciler.plan.render import SYMBOLS, reason_text
 
@@ -309,8 +324,11 @@ def _group_lines(group: Group) -> Iterator[str]:
     yield from (f"    {reason_text(reason)}" for reason in group.reasons)
 
 
-def _until(waiting: Waiting) -> str:
-    return f", at the latest {stamp(waiting.until)}" if waiting.until else ""
+def _times(waiting: Waiting) -> str:
+    """When it goes on without any event, or when it has waited for too long."""
+    if waiting.until is not None:
+        return f", at the latest {stamp(waiting.until)}"
+    return f", at {stamp(waiting.wake_at)}" if waiting.wake_at is not None else ""
 
 
 # --- for programs ----------------------------------------------------------------------------------------------------
