@@ -135,15 +135,18 @@ class _Reader:
     def multi_mapping(self, node: Node) -> Any:
         entries = node.value if isinstance(node.value, dict) else {}
         listed = {name: child.value if isinstance(child.value, list) else [child] for name, child in entries.items()}
-        return self._unless_zero({name: [render(_scalar(item)) for item in items] for name, items in listed.items()})
+        said = {name: [render(_scalar(item)) for item in items] for name, items in listed.items() if items}
+        return self._unless_zero(said)
 
     def hosts(self, node: Node) -> Any:
+        hosts = _hosts_of(node)
         found: list[str] = []
-        for host, addresses in _hosts_of(node).items():
+        for host, addresses in hosts.items():
             if not host or ":" in host or "=" in host:
                 raise ValueError(f'"{host}" is no host name')
             found += [f"{host}={_bare(address)}" for address in addresses]
-        return self._unless_zero(sorted(found))
+        # Hosts that have no address at all still make a list.
+        return sorted(found) if hosts else OMITTED
 
     def count(self, node: Node) -> Any:
         if node.value is None:
