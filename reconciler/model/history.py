@@ -38,6 +38,10 @@ class Backoff:
     next: datetime
     why: str = ""
 
+    def holds(self, now: datetime) -> bool:
+        """Say whether the next repair must wait. A last one in the future was before the clock was set back."""
+        return self.last <= now < self.next
+
 
 @dataclass(frozen=True, slots=True)
 class History:

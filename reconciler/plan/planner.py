@@ -110,7 +110,7 @@ def _wants_container(view: ServiceView) -> bool:
 def _waits_for_retry(work: Work) -> bool:
     """After a failed action the service waits a little before the next try."""
     backoff = work.world.history.retries.get(work.view.service.id)
-    if backoff is None or work.world.now >= backoff.next or work.view.settled(work.world.now):
+    if backoff is None or not backoff.holds(work.world.now) or work.view.settled(work.world.now):
         return False
     work.draft.wait(work.view.service.id, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
     return True

@@ -38,5 +38,6 @@ def ask_registry(desired: DesiredState, history: History, now: datetime) -> froz
     return frozenset(
         reference
         for reference in references
-        if new or reference not in history.asked or now - history.asked[reference] >= ASK_REGISTRY_EVERY
+        # Also when it was asked in the future: that was before the clock was set back.
+        if new or reference not in history.asked or abs(now - history.asked[reference]) >= ASK_REGISTRY_EVERY
     )

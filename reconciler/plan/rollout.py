@@ -266,7 +266,9 @@ def _steady(work: Work, slot: Slot) -> bool:
 
 def _delayed_until(work: Work) -> datetime | None:
     last, delay = work.world.history.updated.get(work.view.service.id), work.view.service.update.delay_seconds
-    return last + timedelta(seconds=delay) if last is not None and delay else None
+    if last is None or not delay or last > work.world.now:
+        return None  # Nothing was updated in the future: that was before the clock was set back.
+    return last + timedelta(seconds=delay)
 
 
 def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:

@@ -72,7 +72,7 @@ class Work:
             return None
         key = f"{service.id}/{slot}"
         backoff = self.world.history.heals.get(key)
-        if backoff is not None and self.world.now < backoff.next:
+        if backoff is not None and backoff.holds(self.world.now):
             group = self.open(Verb.HEAL, title, reasons)
             self.draft.wait(group, f"heal {fact}", f"back-off after {backoff.attempts} attempts", wake_at=backoff.next)
             return None

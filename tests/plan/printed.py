@@ -87,7 +87,8 @@ def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredS
         name: Quarantine(name, spec_hash(services[name], KEY), wanted.revision.id, why, NOW)
         for name, why in said.get("failed", {}).items()
     }
-    heals = {key: Backoff(count, NOW, NOW + timedelta(seconds=10)) for key, count in said.get("healed", {}).items()}
+    healed = NOW + timedelta(seconds=said.get("ahead", 0))
+    heals = {key: Backoff(count, healed, healed + timedelta(seconds=10)) for key, count in said.get("healed", {}).items()}
     jobs = {name: frozenset({spec_hash(services[name], KEY)}) for name in said.get("jobs", [])}
     updated = {name: NOW - timedelta(seconds=ago) for name, ago in said.get("updated", {}).items()}
     replaced = {
