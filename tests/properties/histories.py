@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from asked import VERSIONS, Asked, Service, Stack, kind_of, repository
@@ -101,9 +102,15 @@ Edit = Callable[[Asked], Asked]
 
 def pushes(asked: Asked, images: Sequence[str], least: int = 1) -> st.SearchStrategy[tuple[Edit, ...]]:
     """Return a strategy for one commit: a few edits, most of them of what is there."""
-    there = [(stack.name, service.name) for stack, service in asked.each()]
+    there = tuple((stack.name, service.name) for stack, service in asked.each())
+    return st.lists(_edits(there, tuple(images)), min_size=least, max_size=2 * least + 1).map(tuple)
+
+
+@cache
+def _edits(there: tuple[tuple[str, str], ...], images: tuple[str, ...]) -> st.SearchStrategy[Edit]:
+    """Return a strategy for one edit where these services are there; made once for each, for it takes long to make."""
     place = st.sampled_from((*there * 3, *PLACES[: 2 + 2 * len(there)]))
-    edits = st.one_of(
+    return st.one_of(
         st.builds(_set, place, st.just("image"), st.sampled_from(images)),
         st.builds(_set, place, st.just("image"), st.sampled_from(images)),
         st.builds(_set, place, st.just("replicas"), st.sampled_from((0, 1, 2, 3))),
@@ -117,7 +124,6 @@ def pushes(asked: Asked, images: Sequence[str], least: int = 1) -> st.SearchStra
         st.builds(_drop, place),
         st.sampled_from((_toggle_internal, _toggle_needs)),
     )
-    return st.lists(edits, min_size=least, max_size=2 * least + 1).map(tuple)
 
 
 PLACES = tuple((stack, service) for stack in STACKS for service in SERVICES)

@@ -33,8 +33,8 @@ from reconciler.model.status import Operation, Report
 from reconciler.ports import Runtime, Source
 from reconciler.resident import Resident
 
-MOST_TURNS, MANY_TURNS = 60, 300
-"""How often a reconciler turns in a step, and at the end: what crashes for ever would have it turn for ever."""
+MOST_TURNS, MANY_TURNS, FEW_TURNS = 60, 300, 15
+"""How often a reconciler turns in a step, at the end, and there where something crashes for ever, which never comes to rest."""
 
 INTERVAL_SECONDS = 30.0
 SUPERVISOR_SECONDS = 1.0
@@ -119,7 +119,7 @@ class Playing:
     def rest(self) -> None:
         """Let everything that went wrong be over, and much time pass. Raises Broken where the end is not as it must be."""
         self._mend()
-        turns = MOST_TURNS if expected(self.newest, self.applied).open else MANY_TURNS
+        turns = FEW_TURNS if expected(self.newest, self.applied).open else MANY_TURNS
         self.settle(1800, turns)
         if self._retry():
             self.settle(1800, turns)
