@@ -100,11 +100,17 @@ class Witness:
     # --- may it? -----------------------------------------------------------------------------------------------------
 
     def _may_go(self, container: Container) -> None:
-        """What served and is still wanted goes only when another that served runs in its place, unless failures may go on."""
-        _, service = self._asked_for(container)
-        if service and service.failure_action != "continue" and self._wanted(container) and container.id in self.served:
-            heirs = (one for one in self._beside(container) if one.id in self.served and self._runs(one))
-            _require(any(heirs), f"{container.name} served, and is removed before anything takes its place")
+        """What served and is still wanted goes only when another that served runs in its place, unless failures may go on.
+
+        A new one that Git gave up may go where the old one could only start in its stead.
+        """
+        stack, service = self._asked_for(container)
+        if not (stack and service and self._wanted(container) and container.id in self.served):
+            return
+        heirs = (one for one in self._beside(container) if one.id in self.served and self._runs(one))
+        given_up = container.name.endswith(".next") and not starts_first(stack, service)
+        may = any(heirs) or given_up or service.failure_action == "continue"
+        _require(may, f"{container.name} served, and is removed before anything takes its place")
 
     def _may_stop(self, container: Container) -> None:
         """Where the new one comes first, a container that serves stops only beside another that serves."""
