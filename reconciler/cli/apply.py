@@ -16,6 +16,7 @@ from reconciler.cli.place import configure_place, place_of
 from reconciler.errors import Refused, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.cli.progress import Progress
     from reconciler.loop import Reconciler
     from reconciler.model.desired import DesiredState
     from reconciler.model.status import Report
@@ -51,14 +52,17 @@ def run(args: argparse.Namespace) -> int:
         assert reconciler.wanted is not None, "a source without trouble has a valid revision"
         _release(reconciler, reconciler.wanted, stacks)
         _show_plan(reconciler, bound, quiet=args.quiet)
-        report, count = _settled(place, reconciler, args.timeout)
+        report, count = _settled(place, reconciler, told, args.timeout)
     return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return seconds
 
 
@@ -145,7 +149,7 @@ def _require_unmoved(bound: Mapping[str, Any], now: Mapping[str, str]) -> None:
 # --- until it is done ------------------------------------------------------------------------------------------------
 
 
-def _settled(place: Workplace, reconciler: Reconciler, timeout_seconds: float) -> tuple[Report, int]:
+def _settled(place: Workplace, reconciler: Reconciler, told: Progress, timeout_seconds: float) -> tuple[Report, int]:
     """Returns the last turn, and how many actions were done in all."""
     from reconciler.claim import Claim
     from reconciler.settle import DRAIN_SECONDS, settle
@@ -155,6 +159,7 @@ def _settled(place: Workplace, reconciler: Reconciler, timeout_seconds: float) -
 
     def tell(report: Report) -> None:
         done[0] += sum(one.done for one in report.outcomes)
+        told.wait(report.plan.waiting if report.plan else ())
 
     claim = Claim(world.runtime, world.clock, place.holder())
     with listening(world.runtime) as bell:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ services:
   web:
     image: {image}
     init: true
-    stop_grace_period: 1s
+    stop_grace_period: {grace}
     command: [sh, -c, "{command}"]
     healthcheck: {{test: [CMD, "true"], interval: 1s}}
 """
@@ -46,10 +47,12 @@ class Shop:
     engine: docker.APIClient
     directory: Path
 
-    def push(self, image: str = "busybox:1.36", command: str = SPEAKS, stack: str = "", interval: str = "30s") -> str:
+    def push(
+        self, image: str = "busybox:1.36", command: str = SPEAKS, grace: str = "1s", stack: str = "", interval: str = "30s"
+    ) -> str:
         """Ask for this service; `stack` holds further keys of the stack, such as `, sync: manual`."""
         settings = f"api: v1\nname: {ENVIRONMENT}\ninterval: {interval}\nstacks:\n  shop: {{path: shop{stack}}}\n"
-        service = SERVICE.format(image=image, command=command)
+        service = SERVICE.format(image=image, command=command, grace=grace)
         return self.remote.push({"reconciler.yaml": settings, "shop/compose.yaml": service}, f"run {image}")
 
     def plan(self, *words: str) -> Outcome:
@@ -95,6 +98,7 @@ def test_a_push_is_planned_and_applied_and_then_there_is_nothing_to_do(shop: Sho
     assert applied.out.startswith(planned.out)
     assert applied.out.endswith("Everything is as Git asks, and well.\n")
     assert "+ shop/web/1/start " in applied.err
+    assert applied.err.count(f"  … shop/web waits until {WEB} is healthy\n") == 1
     assert shop.plan("--exit-code").code == 0
 
     first = shop.web()
@@ -196,7 +200,7 @@ def test_one_turn_is_made_and_told(shop: Shop) -> None:
 
 
 class Staying:
-    """`reconciler run` in a process of its own, and what it says."""
+    """A verb that takes long, in a process of its own, and what it says."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -237,11 +241,11 @@ Stay = Callable[..., Staying]
 
 @pytest.fixture
 def stay(shop: Shop, command_environment: dict[str, str]) -> Iterator[Stay]:
-    """Start `reconciler run` on the shop."""
+    """Start `reconciler run`, or another verb that takes long, on the shop."""
     started: list[Staying] = []
 
-    def start(*words: str) -> Staying:
-        command = (sys.executable, "-m", "reconciler", "run", shop.remote.url, *words)
+    def start(*words: str, verb: str = "run") -> Staying:
+        command = (sys.executable, "-m", "reconciler", verb, shop.remote.url, *words)
         started.append(
             Staying(subprocess.Popen(command, cwd=shop.directory, env=command_environment, stderr=subprocess.PIPE, text=True))
         )
@@ -282,6 +286,19 @@ def test_a_resident_follows_git_and_survives_a_wrong_commit(shop: Shop, stay: St
     commit = shop.push("busybox:1.37", interval="1s")
     resident.until(f"{commit[:7]} as Git asks$", after=told)
     assert shop.web()[1] == "busybox:1.37"
+
+
+@pytest.mark.parametrize(("verb", "code"), [("run", 0), ("apply", 130)])
+def test_a_call_that_hangs_does_not_keep_it_from_ending_in_time(verb: str, code: int, shop: Shop, stay: Stay) -> None:
+    shop.push(command="trap : TERM; while :; do sleep 1; done", grace="1m")
+    assert shop.apply().code == 0
+    shop.push("busybox:1.37", grace="1m")
+    with closing(shop.engine.events(filters={"container": WEB, "event": "kill"}, decode=True)) as events:
+        process = stay(verb=verb)
+        assert next(events)["Actor"]["Attributes"]["signal"] == "15", "it is being stopped, which takes a minute"
+    ended, seconds = process.end()
+    assert (ended, 7 < seconds < 10) == (code, True)
+    assert shop.web()[1] == "busybox:1.36", "the call goes on at the engine"
 
 
 def test_its_pages_say_whether_it_is_alive_and_ready(shop: Shop, stay: Stay) -> None:
