@@ -193,7 +193,7 @@ def _fish_lines(known: tuple[Verb, ...]) -> Iterator[str]:
         for option in verb.options:
             names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
             words = f"-a {_quoted(' '.join(option.choices))}" if option.choices else ""
-            takes = "-r" if option.names and option.takes else ""
+            takes = ("-r" if option.files else "-x") if option.names and option.takes else ""
             files = "-F" if option.files else ""
             described = f"-d {_quoted(option.help)}" if option.names else ""
             yield " ".join(part for part in (here, names, takes, files, words, described) if part)
