@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli import FAILED, INTERRUPTED
 from reconciler.cli.leaving import interrupt, leave_within, on_signals
 from reconciler.cli.place import configure_place, place_of
+from reconciler.cli.printing import say
+from reconciler.cli.problems import complain_of
 from reconciler.errors import Refused, UsageError
 
 if TYPE_CHECKING:
@@ -106,18 +108,17 @@ def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str
             hint = suggest(name, known) or f"there are {', '.join(known)}"
             raise UsageError(f"there is no stack {name!r} in {desired.environment.name}", hint=hint)
         if known[name].sync != "manual":
-            sys.stderr.write(f"note: stack {name} is applied in any case: its sync is automatic\n")
+            say(f"note: stack {name} is applied in any case: its sync is automatic\n", sys.stderr)
     manual = {name: desired.revision.id for name in stacks if known[name].sync == "manual"}
     if manual:
         reconciler.world.store.change(lambda history: replace(history, manual={**history.manual, **manual}))
-        sys.stderr.write(f"note: {', '.join(manual)} released at {desired.revision.short}\n")
+        say(f"note: {', '.join(manual)} released at {desired.revision.short}\n", sys.stderr)
 
 
 # --- the plan, once --------------------------------------------------------------------------------------------------
 
 
 def _show_plan(reconciler: Reconciler, bound: Mapping[str, Any] | None, *, quiet: bool) -> None:
-    from reconciler.cli.plan import say_warnings
     from reconciler.plan import render
 
     look = reconciler.look()
@@ -131,9 +132,8 @@ def _show_plan(reconciler: Reconciler, bound: Mapping[str, Any] | None, *, quiet
         }
         _require_unmoved(bound, now)
     if not quiet:
-        say_warnings(look.desired)
-        sys.stdout.write(render.text(look.plan))
-        sys.stdout.flush()
+        complain_of(look.desired.warnings)
+        say(render.text(look.plan))
 
 
 def _require_unmoved(bound: Mapping[str, Any], now: Mapping[str, str]) -> None:
@@ -175,13 +175,14 @@ def _settled(place: Workplace, reconciler: Reconciler, told: Progress, timeout_s
 
 
 def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int:
+    from reconciler.load.text import printable
     from reconciler.settle import verdict
 
     revision = report.revision.short if report.revision else ""
     wrong = verdict(report)
     for line in wrong:
-        sys.stderr.write(f"error: {line}\n")
+        say(f"error: {printable(line)}\n", sys.stderr)
     if not quiet and not wrong:
         actions = f"{count} action{'' if count == 1 else 's'}"
-        sys.stdout.write(f"Applied {revision}: {actions} in {seconds:.1f} s. Everything is as Git asks, and well.\n")
+        say(f"Applied {revision}: {actions} in {seconds:.1f} s. Everything is as Git asks, and well.\n")
     return FAILED if wrong else 0

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from reconciler.cli.printing import say
+from reconciler.load.text import printable
 from reconciler.model.status import Health
 from reconciler.plan.render import SYMBOLS, reason_text
 
@@ -36,7 +38,7 @@ class Journal:
         if not worked and news == self._last:
             return
         self._last = news
-        self._write(_document(report) if self._as_json else "\n".join(self._lines(report)))
+        self._write(_document(report) if self._as_json else "\n".join(map(printable, self._lines(report))))
 
     def tell_waiting(self, lease: Lease) -> None:
         """Write down that somebody else is at work."""
@@ -49,8 +51,7 @@ class Journal:
         self._write({"error": str(trouble), "hint": trouble.hint} if self._as_json else f"error: {trouble}{hint}")
 
     def _write(self, said: str | dict[str, Any]) -> None:
-        self._out.write((said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)) + "\n")
-        self._out.flush()
+        say((said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)) + "\n", self._out)
 
     def _lines(self, report: Report) -> Iterator[str]:
         revision = f" {report.revision.short}" if report.revision else ""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.place import configure_place, look_at, place_of
+from reconciler.cli.printing import say
 from reconciler.cli.problems import complain_of
 from reconciler.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.model.desired import DesiredState
     from reconciler.model.plan import Plan
     from reconciler.wiring import Workplace
 
@@ -40,20 +39,15 @@ def run(args: argparse.Namespace) -> int:
     plan, mark = _between(place, args.base, args.head) if offline else _against_engine(place)
     if args.out:
         _write(Path(args.out), _json(plan, mark))
-    sys.stdout.write(_printed(plan, mark, args))
+    say(_printed(plan, mark, args))
     return _code(plan) if args.exit_code else 0
-
-
-def say_warnings(desired: DesiredState) -> None:
-    """Write what is doubtful about a valid desired state on stderr."""
-    complain_of(desired.warnings)
 
 
 def _against_engine(place: Workplace) -> tuple[Plan, str]:
     from reconciler.plan.fingerprint import fingerprint
 
     look = look_at(place)
-    say_warnings(look.desired)
+    complain_of(look.desired.warnings)
     return look.plan, fingerprint(look.plan, look.observed)
 
 
@@ -68,7 +62,7 @@ def _between(place: Workplace, base: str | None, head: str | None) -> tuple[Plan
     commits, load = place.commits(), place.load()
     old, new = commits.revision(base), commits.revision(head or "HEAD")
     before, after = load(commits.files(old.id), old), load(commits.files(new.id), new)
-    say_warnings(after)
+    complain_of(after.warnings)
     # Nothing is labelled with this key, so it need not be secret.
     history = History(HashKey("offline", b"offline"), applied=old.id)
     images = {service.image for stack in after.stacks for service in stack.services}

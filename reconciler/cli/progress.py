@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.cli.printing import say
+from reconciler.load.text import printable
 from reconciler.plan.render import SYMBOLS, verb_of
 
 if TYPE_CHECKING:
@@ -64,8 +66,7 @@ class _Log:
         self._waiting = frozenset(now)
 
     def _write(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        say(f"{line}\n", sys.stderr)
 
 
 class _Terminal:
@@ -111,7 +112,7 @@ def _on_terminal() -> Iterator[_Terminal]:
 def _ended(action: Action, outcome: Outcome) -> str:
     mark = "failed" if outcome.error else f"{outcome.seconds:.1f} s"
     said = f"  {SYMBOLS[action.verb]} {action.id:<40} {verb_of(action.change):<18} {mark}"
-    return f"{said}: {outcome.error}" if outcome.error else said
+    return f"{said}: {printable(outcome.error)}" if outcome.error else said
 
 
 def _waits(waiting: Waiting) -> str:
