@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 
 from reconciler.errors import ReconcilerError
+from reconciler.model.masking import masked
 from reconciler.model.plan import Action, Change, CreateInstance, Plan, PullImage, StartInstance
 from reconciler.model.status import Outcome
 from reconciler.ports import Clock, Runtime
@@ -45,17 +46,22 @@ class Applier:
         self._outcomes: dict[str, Outcome] = {}
         self._running: dict[Future[Outcome], Action] = {}
         self._stopping = False
+        self._secrets: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> frozenset[str]:
         """Groups with actions that are not done yet: the planner leaves them alone."""
         return frozenset(action.group for action in (*self._todo.values(), *self._running.values()))
 
-    def apply(self, plan: Plan, patience_seconds: float | None = None) -> tuple[Ended, ...]:
+    def apply(
+        self, plan: Plan, patience_seconds: float | None = None, secrets: frozenset[str] = frozenset()
+    ) -> tuple[Ended, ...]:
         """Carry out a plan beside what is still in flight.
 
-        Returns what ended by the time all is done, or the patience (seconds; None: endless) is at an end.
+        Returns what ended by the time all is done, or the patience (seconds; None: endless) is at an end. No error in it
+        holds one of the secrets, whatever the engine repeated.
         """
+        self._secrets = secrets if not self._running else self._secrets | secrets
         self._todo.update({action.id: action for action in plan.actions})
         if self._pool is None:
             return tuple(self._one_by_one())
@@ -141,7 +147,8 @@ class Applier:
             try:
                 self._runtime.do(action.change)
             except ReconcilerError as problem:
-                error = f"{problem} ({problem.hint})" if problem.hint else str(problem)
+                said = masked(str(problem), self._secrets)
+                error = f"{said} ({problem.hint})" if problem.hint else said
             return Outcome(action.id, error, seconds=self._clock.monotonic() - began)
 
     def _width(self, change: Change) -> AbstractContextManager[object]:

@@ -52,6 +52,11 @@ class Look:
     observed: ObservedState
     plan: Plan
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The texts that no message about this turn may hold."""
+        return self.desired.secrets | (self.previous.secrets if self.previous else frozenset())
+
 
 @dataclass(slots=True)
 class Reconciler:
@@ -126,7 +131,7 @@ class Reconciler:
         started = self.world.clock.now()
         try:
             look = self.look()
-            ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds))
+            ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds, look.secrets))
             return self._record(started, woke, look, ended)
         except ReconcilerError as problem:
             return self.failed(woke, problem, started)

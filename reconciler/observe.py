@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
-from reconciler.model.observed import ObservedState
+from reconciler.model.masking import masked
+from reconciler.model.observed import Instance, ObservedState
 from reconciler.plan.questions import ask_registry, questions
 from reconciler.ports import Runtime
 
@@ -26,7 +28,7 @@ def observe(
 ) -> ObservedState:
     """Return a snapshot that answers everything a plan will ask. Raises Unreachable when the engine does not answer."""
     adopted = {project for stack in desired.stacks for project in stack.adopt}
-    snapshot = runtime.observe(desired.environment.name, sorted(adopted), thorough=thorough)
+    snapshot = _veiled(runtime.observe(desired.environment.name, sorted(adopted), thorough=thorough), desired)
     if ask_registries and (references := ask_registry(desired, history, snapshot.at)):
         snapshot = replace(snapshot, digests=runtime.digests(references))
     for _ in range(ROUNDS):
@@ -41,6 +43,25 @@ def observe(
             neighbours=snapshot.neighbours if answers.neighbours is None else answers.neighbours,
         )
     return snapshot
+
+
+def _veiled(snapshot: ObservedState, desired: DesiredState) -> ObservedState:
+    """The engine repeats a command that cannot be started, and with it whatever a commit, also an old one, put in there."""
+    open_words = {word for stack in desired.stacks for service in stack.services for word in _command(service.container)}
+    secrets = desired.secrets
+
+    def veiled(instance: Instance) -> Instance:
+        state = instance.detail.get("State") or {}
+        if not state.get("Error"):
+            return instance
+        hidden = secrets | {word for word in _command(instance.detail.get("Config") or {}) if word not in open_words}
+        return replace(instance, detail={**instance.detail, "State": {**state, "Error": masked(state["Error"], hidden)}})
+
+    return replace(snapshot, instances=tuple(map(veiled, snapshot.instances)))
+
+
+def _command(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
 
 
 def asked_registries(desired: DesiredState, history: History, snapshot: ObservedState) -> Iterable[str]:

@@ -38,6 +38,7 @@ class Project:
     traps     what Compose takes in silence and an acting command must not
     unset     variables used without value or default; Compose puts nothing there
     inputs    every file read, in order, relative to the root
+    variables what its own files were interpolated with
     """
 
     name: str
@@ -50,6 +51,7 @@ class Project:
     traps: tuple[Problem, ...] = ()
     unset: tuple[Unset, ...] = ()
     inputs: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def load_project(files: Files, request: ComposeRequest) -> Project:
@@ -78,6 +80,7 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
         unique(notes.traps),
         tuple(dict.fromkeys(notes.unset)),
         tuple(notes.inputs),
+        variables,
     )
 
 

@@ -12,6 +12,7 @@ from reconciler.load.compose import Project
 from reconciler.load.content import Delivery, deliver
 from reconciler.load.definition import Context, Definition, definition
 from reconciler.load.excerpt import SECRET_NAME, USER_INFO
+from reconciler.load.notes import Path
 from reconciler.load.payload import (
     BLOCK_MEASURES,
     Payload,
@@ -40,6 +41,7 @@ from reconciler.model.desired import (
     Service,
     UpdateConfig,
 )
+from reconciler.model.masking import SHORTEST_SECRET
 from reconciler.ports import FileKind
 
 _NANOSECONDS = 1_000_000_000
@@ -89,7 +91,8 @@ def _service(service: Definition, project: Project, context: Context, delivery: 
         health=_health(values.get("healthcheck")),
         stop_grace_seconds=_seconds(values["stop_grace_period"]) if values.get("stop_grace_period") else None,
         sources=dict(_sources(service)),
-        hidden=frozenset(_hidden(service)),
+        hidden=frozenset(attribute for attribute, _, _ in _hidden(service)),
+        secrets=frozenset(_secrets(service, project.variables)),
     )
 
 
@@ -425,20 +428,34 @@ def _values(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tupl
 _KEYED = ("environment", "labels", "annotations", "sysctls", "storage_opt", "logging.options")
 _WHOLE = ("command", "entrypoint", "healthcheck.test", "post_start", "pre_stop", "extra_hosts")
 
+# What every plan shows, whatever it comes from: an image's version or a port that stands in the environment too is no secret.
+_SHOWN = ("image", "ports", "expose", "user", "hostname", "container_name", "network_mode")
 
-def _hidden(service: Definition) -> Iterator[str]:
-    """Yield attributes with a value that stands nowhere literally, has a secret's name or holds a URL with a user."""
+
+def _hidden(service: Definition) -> Iterator[tuple[str, Path, str]]:
+    """Yield what stands nowhere literally, has a secret's name or holds a URL with a user: attribute, path and text."""
     for attribute in _KEYED:
         for name, value in (_inside(service.values, attribute) or {}).items():
             path = (*attribute.split("."), name)
             if SECRET_NAME.search(name) or _is_secret(service, path, value):
-                yield f"{attribute}.{name}"
+                yield f"{attribute}.{name}", path, str(value)
     for attribute in _WHOLE:
         whole = tuple(attribute.split("."))
-        inner = _values(_inside(service.values, attribute))
-        texts = [((*whole, *path), value) for path, value in inner if isinstance(value, str)]
-        if any(SECRET_NAME.search(value) or _is_secret(service, path, value) for path, value in texts):
-            yield attribute
+        for path, value in _values(_inside(service.values, attribute)):
+            inside = (*whole, *path)
+            if isinstance(value, str) and (SECRET_NAME.search(value) or _is_secret(service, inside, value)):
+                yield attribute, inside, value
+
+
+def _secrets(service: Definition, variables: Mapping[str, str]) -> Iterator[str]:
+    """Yield what interpolation put into hidden texts, so that the words around it can be said; else the whole text."""
+    shown = json.dumps([service.values.get(attribute) for attribute in _SHOWN])
+    for _, path, text in _hidden(service):
+        mark = service.mark(*path)
+        literal = mark is None or mark.literal
+        put_in = [value for value in variables.values() if len(value) >= SHORTEST_SECRET and value in text]
+        secrets = [text] if literal or not put_in else put_in
+        yield from (secret for secret in secrets if len(secret) >= SHORTEST_SECRET and secret not in shown)
 
 
 def _inside(values: Mapping[str, Any], attribute: str) -> Any:

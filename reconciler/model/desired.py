@@ -187,6 +187,7 @@ class Service:
     anonymous     container paths of anonymous volumes, which a replacement inherits
     sources       attribute path ("image", "environment.LOG_LEVEL", "deploy.resources.limits.memory") -> where it stands
     hidden        attribute paths whose value no output may show
+    secrets       what stands there: texts that no message may hold, whoever it comes from
     extensions    our x- keys as validated plain data, by key ("x-rollout"); behaviour is the planner's
     not_acted_on  those of them that this version checks but does nothing about
     volumes       names of the engine volumes it mounts
@@ -221,6 +222,7 @@ class Service:
     ignore: tuple[str, ...] = ()
     sources: Mapping[str, Mark] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     not_acted_on: tuple[str, ...] = ()
 
@@ -343,3 +345,8 @@ class DesiredState:
             if stack.name == name:
                 return stack
         raise KeyError(name)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The texts that no message may hold."""
+        return frozenset().union(*(service.secrets for stack in self.stacks for service in stack.services))

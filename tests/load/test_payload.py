@@ -84,6 +84,7 @@ SHOWN: Mapping[str, Callable[[Service], Any]] = {
     "pre_stop": lambda service: [_hook(hook) for hook in service.pre_stop],
     "stop_grace": lambda service: service.stop_grace_seconds,
     "hidden": lambda service: sorted(service.hidden),
+    "secrets": lambda service: sorted(service.secrets),
 }
 
 

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from reconciler.errors import Conflict, ReconcilerError, Refused, Unreachable
-
-SHORTEST_SECRET = 4
-"""Shorter values are words of ordinary messages: to mask them would hide the message, not a secret."""
+from reconciler.model.masking import masked
 
 LONGEST_MESSAGE = 500
 
@@ -54,10 +52,7 @@ def ours(rejected: Rejected, doing: str, hidden: Iterable[str] = ()) -> Reconcil
 
 def one_line(text: str, hidden: Iterable[str] = ()) -> str:
     """Return the text in one line that can be shown: no control characters, no credentials, not endless."""
-    for secret in sorted(hidden, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, "***")
-    text = _USERINFO.sub(r"\1***@", text)
+    text = _USERINFO.sub(r"\1***@", masked(text, hidden))
     return " ".join(_CONTROL.sub(" ", text).split())[:LONGEST_MESSAGE]
 
 
