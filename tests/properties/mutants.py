@@ -212,8 +212,10 @@ class ForgetfulSource:
 class Sloppy(Applier):
     """The last action of a plan is left out."""
 
-    def apply(self, plan: Plan, patience_seconds: float | None = None) -> tuple[Ended, ...]:
-        return super().apply(replace(plan, actions=plan.actions[:-1]), patience_seconds)
+    def apply(
+        self, plan: Plan, patience_seconds: float | None = None, secrets: frozenset[str] = frozenset()
+    ) -> tuple[Ended, ...]:
+        return super().apply(replace(plan, actions=plan.actions[:-1]), patience_seconds, secrets)
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------
