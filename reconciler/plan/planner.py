@@ -14,7 +14,7 @@ from reconciler.plan.effective import effective, fallen_back, withheld
 from reconciler.plan.fleet import muster
 from reconciler.plan.jobs import run_job
 from reconciler.plan.moved import moved_away
-from reconciler.plan.order import needs_first
+from reconciler.plan.order import needs_first, owners
 from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
@@ -83,9 +83,7 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
         return
     if blocked_by_engine(world, view, draft) or _waits_for_retry(work):
         return
-    if any(f"network:{one.network}" in draft.provides and view.members for one in service.networks) and _being_replaced(
-        view, draft
-    ):
+    if any(_changes_networks(one, draft) for one in (view, *_hosts(world, view))):
         draft.wait(service.id, f"look at {service.id} again", "its network is replaced")
         return
     plan_image(world, service, draft, wanted=_wants_container(view))
@@ -97,7 +95,16 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     run_job(work) if service.kind is Kind.JOB else roll(work)
 
 
-def _being_replaced(view: ServiceView, draft: Draft) -> bool:
+def _hosts(world: World, view: ServiceView) -> list[ServiceView]:
+    """The services whose namespaces it lives in."""
+    found = (world.views.get(f"{view.service.stack}/{name}") for name in owners(view.service))
+    return [one for one in found if one is not None]
+
+
+def _changes_networks(view: ServiceView, draft: Draft) -> bool:
+    """A container of it leaves a network that is made anew, and comes back, in this very plan."""
+    if not (view.members and any(f"network:{one.network}" in draft.provides for one in view.service.networks)):
+        return False
     ids = {member.instance.id for member in view.members}
     targets = (getattr(action.change, "target", None) for action in draft.actions if "/network/" in action.id)
     return any(target is not None and target.id in ids for target in targets)
