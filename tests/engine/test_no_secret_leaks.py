@@ -168,10 +168,13 @@ class Told:
         return outcome
 
     def where(self, canary: str) -> list[str]:
-        """Return every place where a canary came out: output, and files of ours that hold it in any encoding we use."""
+        """Return every place where a canary came out: a line that was printed, a file that was written."""
         printed = [f"`{line}`: {text}" for line, one in self.outcomes for text in _lines(one, canary)]
-        written = [path for path in (self.directory / "state").rglob("*") if path.is_file()] + [self.directory / "plan.json"]
-        return printed + [str(path) for path in written if canary.encode() in path.read_bytes()]
+        return printed + [str(path) for path in self.written() if canary.encode() in path.read_bytes()]
+
+    def written(self) -> list[Path]:
+        """Return the files of the state directory, and the plan."""
+        return [self.directory / "plan.json", *(path for path in (self.directory / "state").rglob("*") if path.is_file())]
 
 
 def _lines(outcome: Outcome, canary: str) -> list[str]:
@@ -234,6 +237,7 @@ def test_every_failure_and_every_mistake_was_really_told(told: Told) -> None:
     text = "\n".join(one.out + one.err for _, one in told.outcomes)
     for sign in ("executable file not found", "unable to find user", "unhealthy", "exited with 3", "exit code 7"):
         assert sign in text
+    assert {path.name for path in told.written() if b"no-program" in path.read_bytes()} > {"plan.json"}
     wrong = [one for line, one in told.outcomes if line == "validate repository --format text" and one.code]
     assert len(wrong) == len(MISTAKES)
 
