@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import docker
 import pytest
 from asked import ENVIRONMENT
-from engine_playing import EnginePlaying, apart, build_images, remove_everything, state
+from engine_playing import PREFIX, EnginePlaying, apart, build_images, remove_everything, state
 from histories import ENGINE_IMAGES, History, Say, engine_histories, samples, script
 from playing import Playing
 
 from reconciler.drivers.memory import MemoryRuntime
 
-HISTORIES = tuple(apart(history) for history in samples(engine_histories(), 10))
+HISTORIES = tuple(apart(history) for history in samples(engine_histories(), 8))
 
 
 @pytest.fixture(scope="module")
 def images(engine: docker.APIClient, busybox_image: str) -> Iterator[None]:
     """Images under the names that the histories use."""
-    references = [f"histories/{image}" for image in ENGINE_IMAGES]
+    references = [f"{PREFIX}/{image}" for image in ENGINE_IMAGES]
     build_images(engine, iter(references))
     yield
     for reference in references:

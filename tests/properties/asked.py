@@ -12,7 +12,7 @@ from reconciler.model.desired import DesiredState
 from reconciler.model.source import Revision
 from reconciler.ports import Files
 
-ENVIRONMENT = "histories"
+ENVIRONMENT = "random-histories"
 SECRET = "hunter2"
 """The canary: every secret begins so, and no plan may show it."""
 

@@ -31,7 +31,7 @@ from reconciler.model.status import Report
 from reconciler.plan import render
 
 BASE = "busybox:1.36"
-PREFIX = "histories"
+PREFIX = "random"
 FIRST_PORT = 40000
 """Added to a published port: the machine's own stay as they are."""
 
@@ -212,8 +212,14 @@ def remove_everything(engine: docker.APIClient) -> None:
     ours = {"label": f"{labels.ENVIRONMENT}={ENVIRONMENT}"}
     for container in engine.containers(all=True, filters=ours):
         with suppress(NotFound):
+            # An engine that is about to restart a container may forget to take it off its networks when it is removed.
+            engine.stop(container["Id"], timeout=0)
             engine.remove_container(container["Id"], v=True, force=True)
     for network in engine.networks(filters=ours):
+        # A container that was just removed may still hold its place on a busy engine.
+        for endpoint in engine.inspect_network(network["Id"])["Containers"] or ():
+            with suppress(NotFound):
+                engine.disconnect_container_from_network(endpoint, network["Id"], force=True)
         engine.remove_network(network["Id"])
     for volume in engine.volumes(filters=ours)["Volumes"] or ():
         engine.remove_volume(volume["Name"])
