@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model import labels
 from reconciler.model.desired import Kind
 from reconciler.model.observed import Phase
-from reconciler.model.plan import DeliverFiles, Failure, Reason, RemoveInstance, StartInstance, Target, Verb
+from reconciler.model.plan import DeliverFiles, DisconnectNetwork, Failure, Reason, RemoveInstance, StartInstance, Target, Verb
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.ending import retire
@@ -24,6 +24,8 @@ def run_job(work: Work) -> None:
     elif not finished(work.world, work.view):
         for slot in work.view.slots:
             _advance(work, slot)
+    for slot in work.view.slots:
+        _leave_networks(work, slot)
     for member in work.view.surplus:
         group = work.open(Verb.REMOVE, "slot no longer wanted", facts(f"{len(work.view.slots)} runs are wanted"))
         retire(work, work.draft.chain(group, f"{work.view.service.id}/{member.instance.name}", facts("surplus")), member)
@@ -39,6 +41,17 @@ def _remember(work: Work) -> None:
     if not marked(work.world, work.view) and not finished(work.world, work.view):
         group = work.open(Verb.CREATE, "job succeeded", facts("exit code 0"))
         work.draft.act(f"{work.view.service.id}/remember", marker(work.world, work.view), group, facts("exit code 0"))
+
+
+def _leave_networks(work: Work, slot: Slot) -> None:
+    """A run that is over keeps no network alive that Git no longer gives it."""
+    member = slot.current
+    if member is None or not member.instance.ended:
+        return
+    for gone in (one.network for one in member.comparison.reattach if one.connected and one.new is None):
+        group = work.open(Verb.UPDATE, "in place", facts(f"network {gone}: no longer in Git"))
+        chain = work.chain(group, slot.number, facts(f"network {gone}: no longer in Git"))
+        chain.then(f"disconnect-{gone}", DisconnectNetwork(target_of(member), gone))
 
 
 def _advance(work: Work, slot: Slot) -> None:
