@@ -265,7 +265,7 @@ def _can_come(on: Service | None, condition: str) -> bool:
         return False
     match condition:
         case "healthy":
-            return on.kind.health
+            return on.kind.health and on.restart in ("always", "unless-stopped")  # Others may end well, for good.
         case "completed":
             return on.kind.ends
         case "restart":
