@@ -126,6 +126,61 @@ class Source(Commits, Protocol):
         """Yield when something changed, for sources that can tell; end at once for those that cannot."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """What is to stand at a path."""
+
+    content: bytes = field(repr=False)
+    executable: bool = False
+
+
+Edits = Mapping[str, NewFile | None]
+"""Path -> what is to stand there, None for what is to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something settled that is to stand in Git, whoever else writes there meanwhile.
+
+    id       of letters and digits; equal ids are one decision, which is committed at most once
+    subject  of the commit, one line; `body` follows it, "" for none
+    reason   why, in one line; "" when nobody said
+    base     id of the revision it was taken on
+    edit     what to write, made anew from the files of every head; {} when they say it already. A pure function: raises
+             Conflict when a person's word has overtaken the decision, InvalidState when the result would be wrong
+    """
+
+    id: str
+    subject: str
+    base: str
+    edit: Callable[[Files], Edits]
+    body: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a decision stands: in this commit of this branch; `commit` is "" where the files said it already."""
+
+    branch: str
+    commit: str = ""
+
+
+class Writer(Protocol):
+    """The one that commits to the repository: one decision after the other, never by force, never by merging text."""
+
+    branch: str
+    """The branch that is deployed."""
+
+    def write(self, decision: Decision) -> Written:
+        """Bring a decision to Git and return where it stands, confirmed by the remote.
+
+        It is found again by its id, so asking again after a crash or an error commits nothing twice. Raises Refused when
+        the remote takes no commit of ours, Conflict when others were always faster or the decision is overtaken,
+        Unreachable when the remote did not answer (then it may have happened), InvalidState as `edit` does.
+        """
+
+
 class Runtime(Protocol):
     """The engine. Every method has a deadline and raises Unreachable past it; a write that ends so may have happened."""
 
@@ -183,3 +238,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never jump."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after so long."""

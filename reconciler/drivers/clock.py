@@ -21,6 +21,10 @@ class SystemClock:
         """Return seconds that never jump."""
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        """Return after so long."""
+        time.sleep(seconds)
+
 
 class VirtualClock:
     """A clock that stands still until it is told to move, and then runs what was due on the way, in order of time."""
@@ -40,6 +44,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         """Return seconds that never jump."""
         return self._elapsed
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by so much."""
+        self.advance(seconds)
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run the action when the clock has moved on that far; never at once."""

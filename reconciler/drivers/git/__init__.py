@@ -1,6 +1,7 @@
 """Which commit does the branch point at, and which files does it hold?
 
 source.py       the Source port: fetch, files, revision, between, keep
+writer.py       the Writer port: fetch, make the files again, commit, push, confirm
 working_copy.py commits of a clone that somebody else keeps
 clone.py        the bare clone on disk: locked, bounded, made anew when damaged
 objects.py      commits, trees and blobs, read from the clone without a checkout
@@ -15,5 +16,6 @@ from reconciler.drivers.git.clone import Limits
 from reconciler.drivers.git.environment import Credentials
 from reconciler.drivers.git.source import GitSource
 from reconciler.drivers.git.working_copy import WorkingCopy
+from reconciler.drivers.git.writer import GitWriter, Hand
 
-__all__ = ["Credentials", "GitSource", "Limits", "WorkingCopy"]
+__all__ = ["Credentials", "GitSource", "GitWriter", "Hand", "Limits", "WorkingCopy"]

@@ -160,6 +160,30 @@ class Clone:
         """Protect a commit under a (checked) name from being forgotten. Call it locked."""
         self._checked(self._run("--git-dir", str(self.path), "update-ref", KEPT + name, commit))
 
+    def work(self, *arguments: str, data: bytes = b"", settings: Mapping[str, str] | None = None) -> Output:
+        """Run git on this clone alone, with `data` to read and further environment variables. Raises what it complains of."""
+        words = ("--git-dir", str(self.path), *arguments)
+        about = f"git in {self._directory}"
+        environment = self.environment | dict(settings or {})
+        return self._checked(run(words, environment, deadline_seconds=self._limits.local_seconds, about=about, data=data))
+
+    def push(self, commit: str, branch: str) -> Output:
+        """Offer a commit to the remote's branch, which must lead up to it: never by force. The answer is git's, unjudged."""
+        push = ("push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules", "--no-verify", "--", str(self._url))
+        words = ("--git-dir", str(self.path), *push, f"{commit}:refs/heads/{branch}")
+        return self._talk(*words, seconds=self._limits.fetch_seconds)
+
+    def judge(self, output: Output) -> Exception:
+        """Return the error to raise for a run that failed."""
+        return faults.fault(output, str(self._url), self._secrets())
+
+    def remote_words(self, output: Output) -> str:
+        """Return what the remote itself said in a run, on one line; "" when nothing."""
+        return faults.remote_words(output.err, self._secrets())
+
+    def _secrets(self) -> tuple[str, ...]:
+        return secrets(self._credentials, self._ambient)
+
     @contextmanager
     def _file_locked(self) -> Iterator[None]:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -261,11 +285,14 @@ class Clone:
 
     def _ask(self, *arguments: str, seconds: float, watch: Callable[[], None] = lambda: None) -> Output:
         """Run git against the remote. Raises what git's complaint means."""
+        return self._checked(self._talk(*arguments, seconds=seconds, watch=watch))
+
+    def _talk(self, *arguments: str, seconds: float, watch: Callable[[], None] = lambda: None) -> Output:
         environment = remote_environment(self._url, self._credentials, self._ambient, (self.path, self._fresh))
         if self._url.scheme == "file":
             environment["GIT_CONFIG_GLOBAL"] = str(self._trust())
         about = f"repository {self._url}"
-        return self._checked(run(arguments, environment, deadline_seconds=seconds, about=about, watch=watch))
+        return run(arguments, environment, deadline_seconds=seconds, about=about, watch=watch)
 
     def _trust(self) -> Path:
         path = self._directory / "gitconfig"
@@ -274,7 +301,7 @@ class Clone:
 
     def _checked(self, output: Output) -> Output:
         if output.status:
-            raise faults.fault(output, str(self._url), secrets(self._credentials, self._ambient))
+            raise self.judge(output)
         return output
 
 

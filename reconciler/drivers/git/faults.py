@@ -32,6 +32,13 @@ def fault(output: Output, address: str, secrets: Iterable[str] = ()) -> Exceptio
     )
 
 
+def remote_words(err: str, secrets: Iterable[str] = ()) -> str:
+    """Return what the remote itself said, on one line and without secrets; "" when it said nothing."""
+    said = [line.removeprefix("remote:").strip() for line in err.splitlines() if line.startswith("remote:")]
+    telling = " ".join(filter(None, said))
+    return _last_words(telling, secrets) if telling else ""
+
+
 def _recognised(err: str, address: str) -> ReconcilerError | None:
     for pattern, error, message, hint in _COMPLAINTS:
         if pattern.search(err):

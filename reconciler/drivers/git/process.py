@@ -8,9 +8,10 @@ import re
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from reconciler.errors import Unreachable
@@ -42,23 +43,25 @@ def run(
     deadline_seconds: float,
     about: str = "git",
     watch: Callable[[], None] = lambda: None,
+    data: bytes = b"",
 ) -> Output:
-    """Run git and return what it left, whatever its exit status.
+    """Run git and return what it left, whatever its exit status; it reads `data`.
 
     `watch` is called a few times a second and ends the run by raising. Raises Unreachable past the deadline, naming what
     it is `about`, and when git is missing. Nothing that git started outlives this call.
     """
     try:
         # A session of its own, so that git's children (ssh, remote-https, index-pack) end with it.
-        process = subprocess.Popen(
-            ["git", *arguments],
-            env=dict(environment),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with _readable(data) as stdin:
+            process = subprocess.Popen(
+                ["git", *arguments],
+                env=dict(environment),
+                cwd="/",
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
     except FileNotFoundError as error:
         raise Unreachable("git was not found", hint=_INSTALL_HINT) from error
     with process:
@@ -68,6 +71,18 @@ def run(
             raise Unreachable(f"{about} did not answer within {deadline_seconds:g} s") from error
         finally:
             _end(process)
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """A file, not a pipe: nobody has to feed it while git prints."""
+    if not data:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file.fileno()
 
 
 @functools.cache

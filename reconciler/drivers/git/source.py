@@ -57,6 +57,21 @@ class GitSource:
         """Names under which commits were kept, and which went down with a damaged clone."""
         return self._clone.lost
 
+    @property
+    def clone(self) -> Clone:
+        """The clone itself, for the writer beside us."""
+        return self._clone
+
+    @property
+    def branch(self) -> str:
+        """The branch that is followed."""
+        return self._branch
+
+    @property
+    def path(self) -> str:
+        """The directory that is followed; "" is the whole repository."""
+        return self._path
+
     def fetch(self) -> Revision:
         """Return the branch's newest commit. Raises Unreachable, and Refused when the branch is gone or empty."""
         with self._clone.locked():
@@ -140,7 +155,7 @@ class GitSource:
             return
         tip = self._clone.tip(self._branch)
         if not (tip and self._clone.resolve(tip)):
-            self._rebuild()
+            self.rebuild()
         if not self._clone.resolve(commit):
             raise self._unknown(commit)
 
@@ -162,7 +177,7 @@ class GitSource:
     def _repaired(self, question: Callable[[], Answer]) -> Answer:
         """Answer a question, making the clone anew when it cannot be answered from this one."""
         # First only the reading process: another process may have replaced the clone beneath it.
-        for repair in (self._objects.close, self._rebuild):
+        for repair in (self._objects.close, self.rebuild):
             try:
                 return question()
             except Damaged:
@@ -173,7 +188,8 @@ class GitSource:
             message = f"repository {self._url} cannot be read, not even from a new clone: {damage}"
             raise Unreachable(message, hint="fetch again; if it stays, run `git fsck` in the remote repository") from damage
 
-    def _rebuild(self) -> None:
+    def rebuild(self) -> None:
+        """Make the clone anew."""
         with self._clone.locked():
             self._clone.rebuild(self._branch)
             self._objects.close()
