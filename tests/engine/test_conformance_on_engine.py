@@ -50,7 +50,7 @@ APPLIED = [stack for stack in DOCUMENTS if stack not in FAILING | NEWER | ELSEWH
 STACKS, CONTAINERS = 14, 60
 """How many stand on the engine at once: each stack has a network, and an engine has addresses for about thirty."""
 
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 90.0
 FAILING_TURNS = 3
 
 STANDS_IN = "p7documents/anything:1"
