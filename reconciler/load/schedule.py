@@ -1,10 +1,12 @@
-"""Is a schedule (five cron fields, a time zone) written so that it can strike at all?"""
+"""Is a schedule (five cron fields, a time zone) written so that it can strike at all, and which numbers does it allow?"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
+
+from reconciler.model.schedule import Schedule
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -49,6 +51,15 @@ def time_zone_known(name: str) -> bool:
     return True
 
 
+def parse_schedule(text: str, timezone: str) -> Schedule:
+    """Return the schedule of a cron expression without mistakes."""
+    written = text.split()
+    minutes, hours, days, months, weekdays = (_numbers(field, part) for field, part in zip(FIELDS, written, strict=True))
+    # crontab(5) calls a day restricted that does not begin with a star: `*/2` joined with a weekday means both.
+    either_day = not written[2].startswith("*") and not written[4].startswith("*")
+    return Schedule(minutes, hours, days, months, tuple(sorted({day % 7 for day in weekdays})), either_day, timezone)
+
+
 def _field_mistake(field: Field, part: str) -> str:
     match = _PART.fullmatch(part)
     if not match:
@@ -65,6 +76,23 @@ def _number(field: Field, word: str) -> int | None:
     if word.isascii() and word.isdigit() and len(word) <= 2:
         return int(word)
     return field.words.index(word.lower()) + field.first if word.lower() in field.words else None
+
+
+def _numbers(field: Field, parts: str) -> tuple[int, ...]:
+    return tuple(sorted({number for part in parts.split(",") for number in _range(field, part)}))
+
+
+def _range(field: Field, part: str) -> range:
+    match = _PART.fullmatch(part)
+    assert match, "a schedule is checked before it is parsed"
+    step = int(match["step"] or 1)
+    low = _number(field, match["low"]) if match["low"] else field.first
+    # `5/10` begins at 5 and goes on to the last; a plain `5` is itself.
+    open_end = match["all"] or (match["step"] and not match["high"])
+    high = _number(field, match["high"]) if match["high"] else field.last if open_end else low
+    assert low is not None, "a schedule is checked before it is parsed"
+    assert high is not None, "a schedule is checked before it is parsed"
+    return range(low, high + 1, step)
 
 
 # The longest a month can be; February by its leap year.

@@ -11,6 +11,7 @@ from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.crosscheck import Part
 from reconciler.load.definition import Context
 from reconciler.load.environment import StackEntry, StackSettings
+from reconciler.load.environment import Window as DeclaredWindow
 from reconciler.load.extensions import FileSettings, not_acted_on, read_extensions, read_file_settings
 from reconciler.load.findings import Findings, is_error
 from reconciler.load.node import Node
@@ -18,10 +19,12 @@ from reconciler.load.override import images, override_path
 from reconciler.load.policy import check_resource, check_service
 from reconciler.load.resources import build_networks, build_volumes
 from reconciler.load.scalars import render
+from reconciler.load.schedule import parse_schedule
 from reconciler.load.service import build_service
 from reconciler.load.strict import Strictness, check_strictly
 from reconciler.model.desired import Heal, Service, Stack, SyncMode, Volume
 from reconciler.model.policy import Policy
+from reconciler.model.schedule import Window, WindowKind
 from reconciler.ports import Files
 
 # Compose warns of it; the strict checks refuse it, with a better hint.
@@ -97,7 +100,7 @@ def build_stack(files: Files, reading: Reading, policy: Policy, findings: Findin
         adopt=(*request.entry.adopt, *reading.file_settings.adopt),
         replace_networks=reading.setting("replace_networks", False),
         prune_volumes=reading.setting("prune_volumes", ()),
-        windows={name: window.model_dump() for name, window in reading.setting("windows", {}).items()},
+        windows=tuple(_window(name, declared) for name, declared in sorted(reading.setting("windows", {}).items())),
         source=request.place,
     )
     with findings.going_on():
@@ -216,6 +219,11 @@ def _with_extensions(service: Service, reading: Reading) -> Service:
         heal_own=Heal(own["heal"]) if "heal" in own else None,
         ignore=tuple(own.get("ignore") or reading.setting("ignore", ())),
     )
+
+
+def _window(name: str, declared: DeclaredWindow) -> Window:
+    schedule = parse_schedule(declared.schedule, declared.timezone)
+    return Window(name, WindowKind(declared.kind), schedule, declared.duration)
 
 
 def _pruned(volume: Volume, keys: tuple[str, ...]) -> Volume:

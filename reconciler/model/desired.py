@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import Mark, Problem
+from reconciler.model.schedule import Window
 from reconciler.model.source import Revision
 
 
@@ -278,6 +279,7 @@ class Stack:
     adopt             Compose project names whose containers this stack may take over
     replace_networks  a changed network definition may be replaced (its users stop meanwhile)
     prune_volumes     keys of volumes that go when Git no longer has them; `*` is every one of the stack
+    windows           when a new revision of it may begin to be applied
     """
 
     name: str
@@ -292,7 +294,7 @@ class Stack:
     adopt: tuple[str, ...] = ()
     replace_networks: bool = False
     prune_volumes: tuple[str, ...] = ()
-    windows: Mapping[str, Any] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
     source: Mark | None = None
 
     def service(self, name: str) -> Service:
