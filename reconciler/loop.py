@@ -216,5 +216,6 @@ def _said(problem: ReconcilerError) -> str:
 def next_wake(report: Report, interval_seconds: float, now: datetime) -> float:
     """Return in how many seconds the next turn is due, if nothing happens before: a timer of the plan, or the interval."""
     due = now + timedelta(seconds=interval_seconds)
-    times = [one.wake_at for one in report.plan.waiting if one.wake_at] if report.plan else []
-    return max(0.0, (min([due, *times]) - now).total_seconds())
+    plan = report.plan
+    times = [*(one.wake_at for one in plan.waiting), *(one.until for one in plan.held)] if plan else []
+    return max(0.0, (min([due, *filter(None, times)]) - now).total_seconds())

@@ -59,12 +59,13 @@ def learn(
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
         asked={**known.asked, **dict.fromkeys(asked, now)},
+        suspended={name: one for name, one in known.suspended.items() if one.holds(plan.observed_at)},
     )
 
 
 def is_applied(plan: Plan) -> bool:
     """Everything the revision asks for is there."""
-    held_back = plan.waiting or plan.blocked or plan.failures or plan.withheld
+    held_back = plan.waiting or plan.blocked or plan.failures or plan.withheld or any(one.what for one in plan.held)
     return plan.complete and not plan.actions and not held_back
 
 

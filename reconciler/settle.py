@@ -11,6 +11,7 @@ from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
 from reconciler.model.history import History
 from reconciler.model.plan import Plan
 from reconciler.model.status import Health, Report
+from reconciler.plan.suspended import until
 
 NO_PROGRESS_SECONDS = 900.0
 """After so long without anything new happening it is over."""
@@ -98,6 +99,7 @@ def _held_back(plan: Plan) -> Iterator[str]:
         yield "not everything could be asked"
     yield from (f"[{one.code}] {one.message}" for one in plan.blocked)
     yield from (f"{failure.service}: {failure.message}" for failure in plan.failures)
+    yield from (f"{one.key}: {one.what}, held: {one.why} ({until(one.until)})" for one in plan.held if one.what)
     yield from (f"{one.group} has still to {one.what}, once {one.on}" for one in plan.waiting)
 
 

@@ -24,6 +24,8 @@ VERBS = {
     "history": "list what was done when, or what ran at a time",
     "logs": "print what the containers of a service wrote",
     "retry": "let a version that failed be tried again",
+    "suspend": "leave a stack, a service or everything alone for a while",
+    "resume": "go on with what was suspended",
     "health": "say whether the resident reconciler is well",
     "schema": "print the JSON Schemas of the files people write",
     "docs": "print the documentation",

@@ -37,6 +37,7 @@ def look(lookout: Lookout) -> tuple[Contrast, ...]:
     """Return what differs now. Where Git does not answer it is the newest revision that was read, and that is said."""
     from reconciler.observe import observe
     from reconciler.plan.contrast import contrasts, released
+    from reconciler.plan.windows import without_windows
 
     history = lookout.store.history()
     desired, trouble = lookout.desired(history)
@@ -44,6 +45,7 @@ def look(lookout: Lookout) -> tuple[Contrast, ...]:
         raise trouble or Refused("there is no revision to compare with")
     if trouble is not None:
         complain(trouble)
+    desired = without_windows(desired)
     return contrasts(desired, observe(lookout.runtime(), desired, released(history, desired)), history)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState, Service
     from reconciler.model.history import Backoff
     from reconciler.model.observed import Instance
-    from reconciler.model.plan import Blocked, Group, Reason, Waiting
+    from reconciler.model.plan import Blocked, Group, Held, Reason, Waiting
     from reconciler.model.source import Revision
     from reconciler.model.status import ServiceStatus
 
@@ -110,6 +110,7 @@ class Explanation:
     doing: tuple[Group, ...]
     waiting: tuple[Waiting, ...]
     blocked: tuple[Blocked, ...]
+    kept_back: tuple[Held, ...]
     setbacks: tuple[Setback, ...]
 
 
@@ -136,6 +137,7 @@ def explain(lookout: Lookout, sight: Sight, name: str) -> Explanation:
         doing=tuple(one for one in plan.groups if one.key == name) if plan else (),
         waiting=tuple(one for one in plan.waiting if one.group == name) if plan else (),
         blocked=tuple(one for one in plan.blocked if one.group == name) if plan else (),
+        kept_back=tuple(one for one in plan.held if one.key in (name, name.partition("/")[0])) if plan else (),
         setbacks=tuple(sorted(_gathered(_setbacks(sight, name)), key=lambda one: one.at, reverse=True)),
     )
 
@@ -263,6 +265,8 @@ def _pause(key: str, pause: Backoff) -> str:
 
 def lines(found: Explanation, now: datetime) -> Iterator[str]:
     """Yield it as people read it, from what Git says down to what went wrong."""
+    from reconciler.plan.render import held_text
+
     yield f"{found.service}   {found.source or 'not in Git (any more)'}"
     yield from columns(_heading(found, now), indent="  ")
     yield from section("settings", columns((one.attribute, _short(one.value), str(one.source)) for one in found.settings))
@@ -270,6 +274,7 @@ def lines(found: Explanation, now: datetime) -> Iterator[str]:
     yield from section("containers", (line for one in found.containers for line in _container_lines(one, now)))
     yield from section("to do now", (line for one in found.doing for line in _group_lines(one)))
     yield from section("waits", (f"{one.what}, once {one.on}" + _times(one) for one in found.waiting))
+    yield from section("held", map(held_text, found.kept_back))
     yield from section("blocked", (line for one in found.blocked for line in blocked_lines(one)))
     before = ((stamp(one.at), f"{age(one.at, now)} ago", one.what + _often(one)) for one in found.setbacks)
     yield from section("went wrong before", columns(before))
@@ -343,6 +348,8 @@ def data(value: object) -> Any:
             return value.isoformat()
         case tuple():
             return [data(one) for one in value]
+        case frozenset():
+            return sorted(value)
         case _ if is_dataclass(value):
             return {one.name: data(getattr(value, one.name)) for one in fields(value)}
         case _:

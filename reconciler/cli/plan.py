@@ -56,6 +56,7 @@ def _between(place: Workplace, base: str | None, head: str | None) -> tuple[Plan
     from reconciler.model.history import HashKey, History
     from reconciler.plan import make_plan
     from reconciler.plan.assume import assume
+    from reconciler.plan.windows import without_windows
 
     if not base:
         raise UsageError("--head needs --base", hint="name the revision to compare with: --base main")
@@ -65,6 +66,7 @@ def _between(place: Workplace, base: str | None, head: str | None) -> tuple[Plan
     complain_of(after.warnings)
     # Nothing is labelled with this key, so it need not be secret.
     history = History(HashKey("offline", b"offline"), applied=old.id)
+    after = without_windows(after)
     images = {service.image for stack in after.stacks for service in stack.services}
     return make_plan(after, assume(before, place.clock().now(), history, images), history, before), ""
 
@@ -95,4 +97,5 @@ def _json(plan: Plan, mark: str) -> str:
 def _code(plan: Plan) -> int:
     if plan.blocked or not plan.complete:
         return 1
-    return CHANGES if plan.groups or plan.actions or plan.waiting or plan.drift else 0
+    held = any(one.what for one in plan.held)
+    return CHANGES if plan.groups or plan.actions or plan.waiting or plan.drift or held else 0

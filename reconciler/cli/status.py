@@ -59,6 +59,8 @@ def printed(sight: Sight, *, as_json: bool = False, quiet: bool = False) -> str:
 
 def document(sight: Sight) -> dict[str, Any]:
     """Return the status for programs. `now` is false where the stacks are those that a turn saw at `seen_at`."""
+    from reconciler.plan.render import held_data
+
     desired, seen, lease = sight.desired, sight.seen, sight.lease
     waiting = sight.look.plan.waiting if sight.look else ()
     return {
@@ -69,6 +71,7 @@ def document(sight: Sight) -> dict[str, Any]:
         "seen_at": seen[0].isoformat() if seen else None,
         "stacks": [asdict(stack) for stack in seen[1]] if seen else [],
         "blocked": [_blocked_data(one) for one in _blocked(sight)],
+        "held": [held_data(one) for one in sight.look.plan.held] if sight.look else [],
         "waiting": [{"group": one.group, "what": one.what, "on": one.on} for one in waiting],
         "quarantine": [asdict(one) for _, one in sorted(sight.history.quarantine.items())],
         "lease": {"holder": lease.holder, "expires": lease.expires.isoformat()} if lease else None,
@@ -104,6 +107,7 @@ def lines(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
     if seen is not None:
         yield from stack_lines(seen[1], sight.now, quiet=quiet)
     yield from section("blocked", (line for one in _blocked(sight) for line in blocked_lines(one)))
+    yield from section("held", _held(sight))
     yield from section("failed in the last turn", last.failed if last else ())
     yield from section("error of the last turn", [last.error] if last and last.error and not sight.troubles else ())
 
@@ -133,6 +137,12 @@ def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
     if sight.look is None:
         seen = sight.seen
         yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago), as follows" if seen else "never"
+
+
+def _held(sight: Sight) -> Iterator[str]:
+    from reconciler.plan.render import held_text
+
+    yield from map(held_text, sight.look.plan.held if sight.look else ())
 
 
 def _applied(applied: str, wanted: str) -> str:

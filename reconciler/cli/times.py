@@ -10,6 +10,8 @@ from reconciler.errors import UsageError
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _SHOWN = ((86400, "d"), (3600, "h"), (60, "min"))
 _AGE = re.compile(r"(\d{1,5})\s*(s|m|min|h|d)(?:\s+ago)?")
+_PARTS = re.compile(r"(\d{1,5})(s|min|m|h|d)")
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d)?Z?")
 _HINT = "write 2026-11-23T12:00 or 12:00 (UTC), 2026-11-23T14:00+02:00, or 90m for ninety minutes ago"
 
 
@@ -30,6 +32,21 @@ def length(seconds: float) -> str:
         if whole >= 2 * size:
             return f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def span(text: str) -> timedelta:
+    """Read a duration: 90m, 2h, 1d12h. Raises UsageError."""
+    parts = _PARTS.findall(text)
+    if not parts or "".join(map("".join, parts)) != text.replace(" ", "") or not any(int(number) for number, _ in parts):
+        raise UsageError(f"{text!r} is no duration", hint="write 90m, 2h or 1d12h")
+    return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+
+
+def coming(text: str, now: datetime) -> datetime:
+    """Read a point in time to come; a time of day that has passed today is tomorrow's. Raises UsageError."""
+    found = moment(text, now)
+    of_today = found <= now and _TIME_OF_DAY.fullmatch(text.strip()) is not None
+    return found + timedelta(days=1) if of_today else found
 
 
 def moment(text: str, now: datetime) -> datetime:

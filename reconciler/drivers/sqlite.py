@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Quarantine
+from reconciler.model.history import Backoff, HashKey, History, Quarantine, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 
 MOST_TURNS = {False: 1000, True: 200}
@@ -33,6 +33,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE history (only INTEGER PRIMARY KEY CHECK (only = 1), document TEXT NOT NULL);
     CREATE TABLE turns (number INTEGER PRIMARY KEY AUTOINCREMENT, idle INTEGER NOT NULL, document TEXT NOT NULL);
     CREATE INDEX turns_by_kind ON turns (idle, number);
+    """,
+    """
+    UPDATE history SET document = json_set(document, '$.suspended', json('{}'));
     """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
@@ -245,11 +248,16 @@ def _read_history(document: Mapping[str, Any], key: HashKey) -> History:
         replaced={(slot, spec): count for slot, spec, count in document["replaced"]},
         updated=_times(document["updated"]),
         asked=_times(document["asked"]),
+        suspended={name: _suspension(one) for name, one in document["suspended"].items()},
     )
 
 
 def _backoffs(rows: Mapping[str, Any]) -> dict[str, Backoff]:
     return {key: Backoff(one["attempts"], _time(one["last"]), _time(one["next"]), one["why"]) for key, one in rows.items()}
+
+
+def _suspension(row: Mapping[str, Any]) -> Suspension:
+    return Suspension(row["reason"], _time(row["since"]), _time(row["until"]) if row["until"] else None)
 
 
 def _times(rows: Mapping[str, str]) -> dict[str, datetime]:

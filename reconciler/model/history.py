@@ -43,6 +43,23 @@ class Backoff:
         return self.last <= now < self.next
 
 
+EVERYTHING = "*"
+"""What stands for the whole environment where a stack or service could be named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """A person's word that nothing is done to a stack or service; `until` None: until somebody says `resume`."""
+
+    reason: str
+    since: datetime
+    until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Say whether it is not over yet."""
+        return self.until is None or now < self.until
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """The planner's memory.
@@ -62,6 +79,7 @@ class History:
     replaced     ("stack/service/slot", spec) -> how many replacements in a row, for the loop breaker
     updated      service id -> when a slot of it was last replaced (update_config.delay)
     asked        image reference -> when the image registry was last asked (pull_policy: always)
+    suspended    stack, "stack/service" or EVERYTHING -> the suspension
     """
 
     key: HashKey
@@ -79,3 +97,4 @@ class History:
     replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
     updated: Mapping[str, datetime] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)
+    suspended: Mapping[str, Suspension] = field(default_factory=dict)

@@ -273,6 +273,24 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What is not done though Git asks for it, because a person or the clock says so.
+
+    key       the stack, or "stack/service"
+    why       "suspended: disk swap", "deny window office-hours is open"
+    what      how much is held: "1 to update"; "" where everything is as Git asks
+    until     when it ends by itself, None: when a person says so
+    services  ids of the services that it keeps from what Git asks
+    """
+
+    key: str
+    why: str
+    what: str = ""
+    until: datetime | None = None
+    services: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A spec that did not work, to be remembered: (service id, spec hash) is not tried again at this revision."""
 
@@ -291,6 +309,7 @@ class Plan:
     blocked    what a person must decide
     failures   specs this turn found to have failed; the record keeps them as quarantine
     withheld   stacks whose new revision waits for a person (sync: manual)
+    held       what a suspension or a window keeps from being done
     notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
     complete   False when a neighbour's silence held something back
     """
@@ -306,6 +325,7 @@ class Plan:
     blocked: tuple[Blocked, ...] = ()
     failures: tuple[Failure, ...] = ()
     withheld: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = True
     was: str = ""
@@ -313,4 +333,4 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Nothing to do, now or later, and nothing held back."""
-        return not (self.actions or self.waiting or self.blocked or self.groups)
+        return not (self.actions or self.waiting or self.blocked or self.groups or any(one.what for one in self.held))

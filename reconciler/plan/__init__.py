@@ -6,6 +6,7 @@ order       old first or new first?             gates       what must hold befor
 rollout     the next step of every slot         upkeep      healing what needs no new container
 jobs        what runs once                      resources   networks, volumes, images
 prune       what Git no longer has              effective   the newest version, or the last good one?
+windows     may a change begin now?     suspended   what is left alone?
 planner     the story                           render      the plan in print
 """
 

@@ -25,6 +25,7 @@ from reconciler.plan.instances import create
 from reconciler.plan.planner import survey
 from reconciler.plan.resources import resource_labels
 from reconciler.plan.view import ServiceView, World
+from reconciler.plan.windows import without_windows
 
 NEWEST = Engine(version="any", api="99.0")
 """No engine was asked, so none is too old."""
@@ -33,7 +34,7 @@ NEWEST = Engine(version="any", api="99.0")
 def assume(desired: DesiredState, at: datetime, history: History, images: Iterable[str] = ()) -> ObservedState:
     """Return the snapshot of an engine on which everything desired runs well since long; `images` are there besides."""
     released = {stack.name: desired.revision.id for stack in desired.stacks}
-    world = survey(desired, ObservedState(at), replace(history, manual=released))
+    world = survey(without_windows(desired), ObservedState(at), replace(history, manual=released))
     wanted = {view.service.image for view in world.views.values()} | set(images)
     return ObservedState(
         at=at,

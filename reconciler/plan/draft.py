@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.errors import Mark
-from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Reason, Verb, Waiting
+from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Held, Reason, Verb, Waiting
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Draft:
     blocked: list[Blocked] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     withheld: list[str] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provides: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
@@ -65,6 +66,10 @@ class Draft:
     def block(self, group: str, code: str, message: str, hint: str = "", source: Mark | None = None) -> None:
         """Say what a person must decide or repair first."""
         self.blocked.append(Blocked(group, code, message, hint, source))
+
+    def aside(self) -> Draft:
+        """Return a draft for what is only thought through: it knows what this one has, and adds nothing to it."""
+        return Draft(provides=dict(self.provides), lacking=dict(self.lacking), busy=self.busy)
 
     def needed(self, *things: str) -> tuple[str, ...]:
         """Return the actions of this plan that provide these things."""

@@ -35,7 +35,7 @@ def fallen_back(effective: DesiredState, newest: DesiredState, history: History)
         for stack in newest.stacks
         if _released(stack, newest, history)
         for service in stack.services
-        if counts.get(service.id, service) is not service
+        if counts.get(service.id, service) is not service and failure_of(service, newest.revision.id, history)
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from reconciler.model.observed import Instance, Phase
 from reconciler.model.plan import RemoveInstance, RunHook, StopInstance
 from reconciler.plan.draft import Chain
-from reconciler.plan.view import Member, ServiceView
+from reconciler.plan.suspended import suspension_of
+from reconciler.plan.view import Member, ServiceView, World
 from reconciler.plan.work import Work, fixed_ports, held_ports, target_of
 
 
@@ -67,10 +68,15 @@ def _outgoing(work: Work, holder: Instance, port: str) -> tuple[ServiceView, Mem
     """Return the old container as its service sees it, if its successor stands ready and does not want the port."""
     place = work.world.fleet.places.get(holder.id)
     view = work.world.views.get(place.service_id) if place else None
-    if view is None or port in fixed_ports(view.service.container):
+    if view is None or port in fixed_ports(view.service.container) or _is_left_alone(view, work.world):
         return None
     for slot in view.slots:
         ready = slot.current is not None and slot.current.instance.phase is Phase.CREATED
         if ready and slot.stale is not None and slot.stale.instance.id == holder.id:
             return view, slot.stale
     return None
+
+
+def _is_left_alone(view: ServiceView, world: World) -> bool:
+    suspended = suspension_of(world.history, world.now, view.stack.name, view.service.name)
+    return suspended is not None or view.service.id in world.frozen

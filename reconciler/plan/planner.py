@@ -19,7 +19,10 @@ from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
 from reconciler.plan.rollout import roll
+from reconciler.plan.suspended import held_back, suspension_of
+from reconciler.plan.upkeep import tend
 from reconciler.plan.view import ServiceView, World, build_views
+from reconciler.plan.windows import within_windows
 from reconciler.plan.work import Work
 
 
@@ -47,9 +50,10 @@ def make_plan(
 
 def survey(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None) -> World:
     """Put everything in its place once, before anything is decided."""
-    wanted = effective(desired, previous, history)
-    fleet = muster(wanted, observed)
-    return World(wanted, observed, history, fleet, build_views(wanted, observed, history, fleet), previous)
+    within = within_windows(effective(desired, previous, history), previous, observed, history)
+    wanted, fleet = within.desired, muster(within.desired, observed)
+    views = build_views(wanted, observed, history, fleet)
+    return World(wanted, observed, history, fleet, views, previous, within.held, within.frozen)
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
@@ -63,21 +67,39 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
         failed = world.history.quarantine[service.id]
         hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"
         draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed.message}", hint, service.mark("image"))
+    draft.held.extend(world.held)
     for neighbour in sorted(world.observed.unknown):
         draft.notes.append(f"{neighbour} did not answer: nothing is decided on its silence")
 
 
 def _plan_stack(world: World, stack: Stack, draft: Draft) -> None:
-    if moved_away(world, stack, draft):
-        return
-    plan_networks(world, stack, draft)
-    plan_volumes(world, stack, draft)
+    """Plan a stack; one that is suspended is planned aside, to say what is not done."""
+    suspension = suspension_of(world.history, world.now, stack.name)
+    part = draft.aside() if suspension else draft
+    if not moved_away(world, stack, part):
+        _plan_parts(world, stack, part, apart=suspension is None)
+    if suspension:
+        draft.held.append(held_back(stack.name, suspension, part))
+
+
+def _plan_parts(world: World, stack: Stack, draft: Draft, *, apart: bool) -> None:
+    """Plan a stack's networks, volumes and services; `apart` looks at which services are suspended by themselves."""
+    if not any(service.id in world.frozen for service in stack.services):
+        plan_networks(world, stack, draft)
+        plan_volumes(world, stack, draft)
     for service in needs_first(stack):
-        _plan_service(world, world.views[service.id], draft)
+        suspension = suspension_of(world.history, world.now, stack.name, service.name) if apart else None
+        part = draft.aside() if suspension else draft
+        _plan_service(world, world.views[service.id], part)
+        if suspension:
+            draft.held.append(held_back(service.id, suspension, part))
 
 
 def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     service, work = view.service, Work(world, view, draft)
+    if service.id in world.frozen:
+        tend(work)
+        return
     if service.id in draft.busy:
         draft.wait(service.id, "go on", "what is in flight has ended")
         return
@@ -143,6 +165,7 @@ def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
         blocked=tuple(draft.blocked),
         failures=tuple(draft.failures),
         withheld=tuple(draft.withheld),
+        held=tuple(draft.held),
         notes=tuple(draft.notes),
         complete=draft.complete,
         was=world.history.applied,

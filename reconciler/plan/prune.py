@@ -6,20 +6,21 @@ unless Git says so for that volume.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, PruneMode
-from reconciler.model.history import KEPT_IMAGES
+from reconciler.model.history import EVERYTHING, KEPT_IMAGES
 from reconciler.model.observed import Instance, ObservedNetwork, ObservedVolume, Phase
-from reconciler.model.plan import RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume, StopInstance, Target, Verb
+from reconciler.model.plan import Held, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume, StopInstance, Target, Verb
 from reconciler.plan.draft import Draft
 from reconciler.plan.finished import marker, settled
 from reconciler.plan.fleet import Place
 from reconciler.plan.reasons import facts
-from reconciler.plan.view import World
+from reconciler.plan.suspended import suspension_of, why_suspended
+from reconciler.plan.view import ServiceView, World
 from reconciler.plan.work import fixed_ports, held_ports
 
 GONE = "no longer in Git"
@@ -32,6 +33,14 @@ class Leftovers:
     instances: tuple[tuple[Place, Instance], ...]
     networks: tuple[ObservedNetwork, ...]
     volumes: tuple[ObservedVolume, ...]
+
+    def only(self, stays: Callable[[str, str], bool]) -> Leftovers:
+        """Return those of which (stack, service) holds; service is "" for networks and volumes."""
+        return Leftovers(
+            tuple(one for one in self.instances if stays(one[0].stack, one[0].service)),
+            tuple(one for one in self.networks if stays(one.labels[labels.STACK], "")),
+            tuple(one for one in self.volumes if stays(one.labels[labels.STACK], "")),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +87,7 @@ def _ours(world: World, thing: ObservedNetwork | ObservedVolume) -> bool:
 
 def plan_prune(world: World, raw: DesiredState, draft: Draft) -> None:
     """Plan the removals, unless there are so many that a person must confirm them."""
-    left = leftovers(world, raw)
+    left = _free_to_go(world, leftovers(world, raw), draft)
     if held := _why_held(world, raw, left):
         draft.block("prune", "R140", *held)
         return
@@ -94,8 +103,25 @@ def plan_prune(world: World, raw: DesiredState, draft: Draft) -> None:
             _remove_or_wait(draft, place, instance, later)
     if not later:
         _remove_resources(draft, left)
+    if not later and suspension_of(world.history, world.now, EVERYTHING) is None:
         _remove_traces(world, draft)
         _remove_images(world, draft)
+
+
+def _free_to_go(world: World, left: Leftovers, draft: Draft) -> Leftovers:
+    """Leave out what windows and suspensions hold; what windows hold is told with the stack's other changes."""
+    windows = {one.key for one in world.held}
+
+    def suspended(stack: str, service: str) -> bool:
+        return suspension_of(world.history, world.now, stack, service) is not None
+
+    for stack in sorted({place.stack for place, _ in left.only(suspended).instances}):
+        services = {place for place, _ in left.only(suspended).instances if place.stack == stack}
+        suspension = suspension_of(world.history, world.now, stack, min(place.service for place in services))
+        assert suspension is not None, "only suspended services were taken"
+        ids = frozenset(place.service_id for place in services)
+        draft.held.append(Held(stack, why_suspended(suspension), f"{len(ids)} to remove", suspension.until, ids))
+    return left.only(lambda stack, service: stack not in windows and not suspended(stack, service))
 
 
 # --- the guard -------------------------------------------------------------------------------------------------------
@@ -165,7 +191,13 @@ def _in_the_way(world: World, left: Leftovers) -> dict[str, str]:
 
 def _unsettled(world: World) -> str:
     """The first service that is not what Git asks for yet: as long as there is one, nothing is pruned."""
-    return next((view.service.id for view in world.views.values() if not settled(world, view)), "")
+    return next((view.service.id for view in world.views.values() if not (settled(world, view) or _held(world, view))), "")
+
+
+def _held(world: World, view: ServiceView) -> bool:
+    """What is to be left as it is keeps nobody else's leftovers from going."""
+    suspended = suspension_of(world.history, world.now, view.stack.name, view.service.name)
+    return suspended is not None or view.service.id in world.frozen
 
 
 def _remove_or_wait(draft: Draft, place: Place, instance: Instance, later: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reconciler.model.plan import Action, Blocked, Change, Group, Plan, Reason, Verb, Waiting
+from reconciler.model.plan import Action, Blocked, Change, Group, Held, Plan, Reason, Verb, Waiting
+from reconciler.plan.suspended import tally, until
 
 SYMBOLS = {Verb.CREATE: "+", Verb.UPDATE: "~", Verb.HEAL: "!", Verb.REMOVE: "-"}
 
@@ -30,6 +30,7 @@ def _lines(plan: Plan, actions: bool) -> Iterator[str]:
     shown = {group.key for group in plan.groups}
     yield from _section("waiting", (f"{one.what}, once {one.on}" for one in plan.waiting if one.group not in shown))
     yield from _section("failed", (f"{failure.service}: {failure.message}" for failure in plan.failures))
+    yield from _section("held", (held_text(one) for one in plan.held))
     yield from _section("drift, not healed", (_drift(group) for group in plan.drift))
     yield from _section("blocked", (line for blocked in plan.blocked for line in _blocked(blocked)))
     yield from _section("notes", plan.notes)
@@ -73,6 +74,11 @@ def _blocked(blocked: Blocked) -> Iterator[str]:
         yield f"    hint: {blocked.hint}"
 
 
+def held_text(held: Held) -> str:
+    """Return in one line what is held back, why, and until when."""
+    return f"{held.key}: {held.what or 'nothing to do'}, {held.why} ({until(held.until)})"
+
+
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     lines = list(lines)
     if lines:
@@ -82,9 +88,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def summary(plan: Plan) -> str:
     """Return the last line: how much, and whether something is held back."""
-    counts = Counter(group.verb for group in plan.groups)
-    parts = [f"{counts[verb]} to {verb.value}" for verb in Verb if counts[verb]]
-    done = ", ".join(parts) if parts else "nothing to do"
+    done = tally(plan.groups) or "nothing to do"
     held = f"{len(plan.blocked)} blocked." if plan.blocked else "Nothing blocked."
     complete = "" if plan.complete else " Incomplete: not everything could be asked."
     return f"Plan: {done}. {held}{complete}"
@@ -114,7 +118,12 @@ def markdown(plan: Plan) -> str:
         name = f"{group.stack}/{group.name}" if group.stack else group.name
         lines.append(f"- `{SYMBOLS[group.verb]}` **{_escape(name)}** {_escape(group.title)}")
         lines.extend(f"  - {_code(reason_text(reason))}" for reason in group.reasons)
-    for title, entries in (("Blocked", [line for one in plan.blocked for line in _blocked(one)]), ("Notes", list(plan.notes))):
+    sections = {
+        "Held": [held_text(one) for one in plan.held],
+        "Blocked": [line for one in plan.blocked for line in _blocked(one)],
+        "Notes": list(plan.notes),
+    }
+    for title, entries in sections.items():
         if entries:
             lines.extend(["", f"**{title}**", "", *(f"- {_escape(entry.strip())}" for entry in entries)])
     return "\n".join(lines).rstrip() + "\n"
@@ -151,6 +160,7 @@ def data(plan: Plan, fingerprint: str) -> dict[str, Any]:
             {"group": one.group, "code": one.code, "message": one.message, "hint": one.hint, "source": str(one.source or "")}
             for one in plan.blocked
         ],
+        "held": [held_data(one) for one in plan.held],
         "notes": list(plan.notes),
     }
 
@@ -158,6 +168,12 @@ def data(plan: Plan, fingerprint: str) -> dict[str, Any]:
 def _group_data(group: Group) -> dict[str, Any]:
     reasons = [{"field": one.text, "old": one.old, "new": one.new, "source": str(one.source or "")} for one in group.reasons]
     return {"key": group.key, "verb": group.verb.value, "title": group.title, "reasons": reasons}
+
+
+def held_data(held: Held) -> dict[str, Any]:
+    """Return for programs what is held back."""
+    end = held.until.isoformat() if held.until else ""
+    return {"key": held.key, "why": held.why, "what": held.what, "until": end, "services": sorted(held.services)}
 
 
 def _waiting_data(waiting: Waiting) -> dict[str, str]:

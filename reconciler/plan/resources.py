@@ -27,6 +27,7 @@ from reconciler.plan import instances
 from reconciler.plan.draft import Draft
 from reconciler.plan.fleet import owned
 from reconciler.plan.reasons import facts, show
+from reconciler.plan.suspended import suspension_of
 from reconciler.plan.view import ServiceView, World
 
 
@@ -117,14 +118,22 @@ def _change_network(
             key, "R136", f"network {network.name} has changed and cannot be changed in place: {changed}", hint, network.source
         )
         return
-    draft.group(key, network.stack, f"network {network.key}", Verb.UPDATE, "replace, its users stop meanwhile", reasons)
     users = [one for one in world.observed.instances if found.name in _attached(one)]
+    draft.group(key, network.stack, f"network {network.key}", Verb.UPDATE, "replace, its users stop meanwhile", reasons)
+    if left_alone := [user for user in users if _is_suspended(world, user)]:
+        draft.wait(key, f"replace {network.name}", f"{left_alone[0].name} is no longer suspended")
+        return
     cut = [_cut(draft, key, found, user, reasons) for user in users]
     gone = draft.act(f"{key}/remove", RemoveNetwork(found.id, found.name), key, reasons, cut)
     made = draft.act(f"{key}/create", CreateNetwork(network, resource_labels(world, network)), key, reasons, [gone])
     draft.provides[f"network:{network.name}"] = made
     for user in users:
         _rejoin(world, draft, key, network, user, reasons, made)
+
+
+def _is_suspended(world: World, instance: Instance) -> bool:
+    place = world.fleet.places.get(instance.id)
+    return place is not None and suspension_of(world.history, world.now, place.stack, place.service) is not None
 
 
 def _attached(instance: Instance) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from reconciler.model.status import Health, ServiceStatus, StackStatus, Sync, wo
 from reconciler.plan.finished import finished
 from reconciler.plan.planner import survey
 from reconciler.plan.readiness import is_complete, is_ready, why_failed
+from reconciler.plan.suspended import suspension_of, until, why_suspended
 from reconciler.plan.view import ServiceView, World
 
 
@@ -21,6 +22,7 @@ def stacks_status(
     """Return the status of every stack of the plan's world."""
     world = survey(desired, observed, history, previous)
     touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
+    touched |= {id for held in plan.held for id in held.services} | {held.key for held in plan.held if held.what}
     stacks = []
     for stack in world.desired.stacks:
         services = tuple(_service(world, world.views[service.id], plan, touched) for service in stack.services)
@@ -56,6 +58,10 @@ def _differs(world: World, view: ServiceView) -> bool:
 
 
 def _health(world: World, view: ServiceView, plan: Plan) -> tuple[Health, str]:
+    if suspension := suspension_of(world.history, world.now, view.stack.name, view.service.name):
+        return Health.SUSPENDED, f"{why_suspended(suspension)} ({until(suspension.until)})"
+    if view.service.id in world.frozen:
+        return _frozen(world, view)
     if view.held:
         return Health.DEGRADED, view.held
     if service_blocked := [one.message for one in plan.blocked if one.group == view.service.id]:
@@ -65,6 +71,13 @@ def _health(world: World, view: ServiceView, plan: Plan) -> tuple[Health, str]:
     if view.settled(world.now):
         return _settled(view)
     return _unsettled(world, view, plan)
+
+
+def _frozen(world: World, view: ServiceView) -> tuple[Health, str]:
+    """What a window keeps as it is does well when it serves, whatever it was made for."""
+    standing = [[one for one in (slot.current, slot.stale) if one] for slot in view.slots]
+    serves = all(any(is_ready(one.instance, view.service, world.now) for one in members) for members in standing)
+    return (Health.HEALTHY, "") if serves else (Health.DEGRADED, "neither the new version nor the last good one")
 
 
 def _settled(view: ServiceView) -> tuple[Health, str]:

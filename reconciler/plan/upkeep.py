@@ -56,6 +56,19 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             pass
 
 
+def tend(work: Work) -> None:
+    """Only keep alive what is there, whatever it was made for."""
+    for slot in work.view.slots:
+        for member in (slot.current, slot.stale):
+            match member and member.instance.phase:
+                case Phase.PAUSED if member:
+                    unpause(work, slot, member)
+                case Phase.EXITED if member and not is_complete(member.instance, work.view.service):
+                    _revive(work, slot, member)
+                case _:
+                    pass
+
+
 def unpause(work: Work, slot: Slot, member: Member) -> None:
     """Let a container go on that somebody paused."""
     if group := work.mend(slot.number, f"{member.instance.name} is paused"):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.model.desired import DesiredState, Heal, Kind, Order, Service, Stack
-from reconciler.model.history import History
+from reconciler.model.history import HashKey, History
 from reconciler.model.observed import Instance, ObservedState
-from reconciler.model.spec import spec_hash
+from reconciler.model.plan import Held
+from reconciler.model.spec import live_document, spec_hash
 from reconciler.plan.diff import Comparison, compare
 from reconciler.plan.fleet import Fleet
 from reconciler.plan.order import order_of
@@ -80,6 +81,8 @@ class World:
     """All that a plan is made from, prepared once.
 
     previous  the last revision applied whole, if it can still be read
+    held      what windows hold back
+    frozen    ids of services that only live on: see plan/windows.py
     views     by service id, for the services as they are wanted *now* (a quarantined spec falls back to the last good one)
     """
 
@@ -89,6 +92,8 @@ class World:
     fleet: Fleet
     views: Mapping[str, ServiceView]
     previous: DesiredState | None = None
+    held: tuple[Held, ...] = ()
+    frozen: frozenset[str] = frozenset()
 
     @property
     def now(self) -> datetime:
@@ -142,6 +147,11 @@ def failure_of(service: Service, revision: str, history: History) -> str:
     if quarantine is None or quarantine.revision != revision or quarantine.spec != spec_hash(service, history.key):
         return ""
     return quarantine.message
+
+
+def asks(service: Service, key: HashKey) -> tuple[object, ...]:
+    """Return everything about a service that is seen on the engine: services that ask for the same are equal here."""
+    return spec_hash(service, key), live_document(service), service.networks, service.container_name, service.replicas
 
 
 def _slot(service: Service, number: int, members: Iterable[Member], now: datetime) -> Slot:

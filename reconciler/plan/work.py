@@ -10,11 +10,11 @@ from reconciler.model import labels
 from reconciler.model.desired import DesiredState, FailureAction, Heal, Service
 from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import Group, Reason, Target, Verb
-from reconciler.model.spec import live_document, spec_hash
+from reconciler.model.spec import spec_hash
 from reconciler.plan.draft import Chain, Draft
 from reconciler.plan.order import lenders, owners
 from reconciler.plan.reasons import facts
-from reconciler.plan.view import Member, ServiceView, World
+from reconciler.plan.view import Member, ServiceView, World, asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,8 @@ class Work:
         world, service = self.world, self.view.service
         if world.history.applied == world.desired.revision.id:
             return True
-        return self.before is not None and self._asks(self.before) == self._asks(service)
-
-    def _asks(self, service: Service) -> tuple[object, ...]:
-        """Everything about a service that is seen on the engine."""
-        spec = spec_hash(service, self.world.history.key)
-        return spec, live_document(service), service.networks, service.container_name, service.replicas
+        key = world.history.key
+        return self.before is not None and asks(self.before, key) == asks(service, key)
 
     def mend(self, slot: int, fact: str, title: str = "drift") -> str | None:
         """Open the group to heal a slot; None when it is not to be healed, or not yet (the plan then says so)."""

@@ -9,9 +9,9 @@ from functools import partial
 
 from stage import SETTINGS, Stage
 
-from reconciler.cli import diff, explain, history, retry, status
+from reconciler.cli import diff, explain, history, resume, retry, status, suspend
 from reconciler.cli.sight import Lookout
-from reconciler.cli.times import moment
+from reconciler.cli.times import coming, moment, span
 from reconciler.drivers.memory import MemoryRuntime
 from reconciler.load.loading import load
 from reconciler.ports import Clock, Runtime, Source, Store
@@ -70,6 +70,16 @@ class Reader(Stage):
 
     def do_retry(self, *services: str) -> Iterator[str]:
         yield from retry.retry(self.store, self.clock.now(), services, everything=not services).splitlines()
+
+    def do_suspend(self, *targets: str, reason: str = "", until: str = "", length: str = "") -> Iterator[str]:
+        """`suspend shop/web reason=… until=18:00 length=2h`; `suspend` alone is `--all`."""
+        now = self.clock.now()
+        end = coming(until, now) if until else now + span(length) if length else None
+        told = suspend.suspend(self.store, now, targets, everything=not targets, reason=reason, until=end)
+        yield from told.splitlines()
+
+    def do_resume(self, *targets: str) -> Iterator[str]:
+        yield from resume.resume(self.store, self.clock.now(), targets, everything=not targets).splitlines()
 
 
 def _brief(document: str) -> Iterator[str]:

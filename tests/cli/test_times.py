@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from reconciler.cli.times import age, length, moment, stamp
+from reconciler.cli.times import age, coming, length, moment, span, stamp
 from reconciler.errors import UsageError
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -48,3 +48,36 @@ def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         moment(text, NOW)
     assert "2026-11-23T12:00" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("1d12h", timedelta(hours=36)),
+        ("1h 30min", timedelta(minutes=90)),
+        ("45s", timedelta(seconds=45)),
+    ],
+)
+def test_a_duration_may_have_several_parts(text: str, meant: timedelta) -> None:
+    assert span(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "90", "h", "0m", "-5m", "5m later", "1.5h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no duration"):
+        span(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("18:00", datetime(2026, 11, 23, 18, tzinfo=UTC)),
+        ("08:00", datetime(2026, 11, 24, 8, tzinfo=UTC)),
+        ("08:00:30Z", datetime(2026, 11, 24, 8, 0, 30, tzinfo=UTC)),
+        ("2026-12-01", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("2026-11-22T08:00", datetime(2026, 11, 22, 8, tzinfo=UTC)),
+    ],
+)
+def test_a_time_of_day_that_has_passed_is_tomorrows(text: str, meant: datetime) -> None:
+    assert coming(text, NOW) == meant

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from reconciler.drivers.memory import MemoryStore
 from reconciler.drivers.sqlite import MIGRATIONS, MOST_TURNS, SqliteStore
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Quarantine
+from reconciler.model.history import Backoff, HashKey, History, Quarantine, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 from reconciler.ports import Store
 
@@ -105,6 +106,7 @@ _histories = st.builds(
     replaced=st.dictionaries(st.tuples(_names, _names), st.integers(0, 9), max_size=2),
     updated=st.dictionaries(_names, _times, max_size=2),
     asked=st.dictionaries(_names, _times, max_size=2),
+    suspended=st.dictionaries(_names, st.builds(Suspension, _names, _times, st.none() | _times), max_size=2),
 )
 
 
@@ -193,6 +195,16 @@ def test_an_older_database_is_brought_up_to_date_with_what_it_holds(tmp_path: Pa
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
 
 
+def test_a_database_of_the_first_version_keeps_its_history(tmp_path: Path) -> None:
+    SqliteStore(tmp_path, migrations=MIGRATIONS[:1])
+    document = asdict(replace(History(HashKey("", b"")), applied="a" * 40, pulled=[]))  # type: ignore[arg-type]
+    del document["key"], document["suspended"]
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as database:
+        database.execute("INSERT INTO history (only, document) VALUES (1, ?)", (json.dumps({**document, "replaced": []}),))
+    history = SqliteStore(tmp_path).history()
+    assert (history.applied, history.suspended) == ("a" * 40, {})
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     SqliteStore(tmp_path).record(BUSY)
     with pytest.raises(Refused, match="no such table"):
@@ -202,7 +214,9 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_database_is_refused_with_both_versions(tmp_path: Path) -> None:
     SqliteStore(tmp_path, migrations=(*MIGRATIONS, "CREATE TABLE extra (note TEXT)")).record(BUSY)
-    with pytest.raises(Refused, match=r"state\.db has version 2; this program knows versions up to 1") as refused:
+    known = len(MIGRATIONS)
+    said = rf"state\.db has version {known + 1}; this program knows versions up to {known}"
+    with pytest.raises(Refused, match=said) as refused:
         SqliteStore(tmp_path)
     assert refused.value.hint == "run the newer program again, or name another --state directory"
 

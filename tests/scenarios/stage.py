@@ -258,6 +258,7 @@ class Stage:
             yield from (f"waits: {one.what}, once {one.on}" for one in plan.waiting)
             yield from (f"blocked: [{one.code}] {one.message}" for one in plan.blocked)
             yield from (f"drift: {one.key}" for one in plan.drift)
+            yield from (f"held: {render.held_text(one)}" for one in plan.held)
 
     def _until_something(self) -> float | None:
         """Return in how many seconds the loop wakes for something to do; None when nothing is left."""
@@ -270,7 +271,7 @@ class Stage:
             return 0.0
         plan = report.plan
         unfinished = plan.waiting or report.error or not plan.complete or (plan.blocked and not _same(plan, self._plan_before))
-        if unfinished:
+        if unfinished or any(one.until for one in plan.held):
             wake = next_wake(report, INTERVAL_SECONDS, self.clock.now())
             return wake if due is None else min(due, wake)
         return due
