@@ -13,8 +13,8 @@ from reconciler.model.observed import Instance, ObservedState
 from reconciler.plan.questions import ask_registry, questions
 from reconciler.ports import Runtime
 
-ROUNDS = 3
-"""Questions lead to questions at most this often: images, then contents, then neighbours."""
+ROUNDS = 4
+"""Questions lead to questions at most this often: images, those that containers were made from, contents, neighbours."""
 
 
 def observe(

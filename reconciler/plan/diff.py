@@ -71,7 +71,7 @@ def compare(
     fixed = [*_image(service, instance, image), *_namespaces(service, instance, siblings)]
     asks: frozenset[tuple[str, str]] = frozenset()
     if not proven:
-        fixed += _config(service, instance, image)
+        fixed += _config(service, instance, _origin(instance, image, observed))
         fixed += _host_config(service, instance, lambda name: name not in LIVE and name not in _NAMED)
         fixed += _volumes_from(service, instance, observed)
         asks = frozenset((instance.id, file.target) for file in service.files) - observed.contents.keys()
@@ -81,6 +81,14 @@ def compare(
     unset = tuple(difference for difference in live if _empty(difference.new) and difference.engine != "RestartPolicy")
     settable = tuple(difference for difference in live if difference not in unset)
     return Comparison((*_minded(service, fixed), *unset), settable, reattach, asks, proven)
+
+
+def _origin(instance: Instance, image: ObservedImage | None, observed: ObservedState) -> ObservedImage | None:
+    """Return the image a container was made from, `image` being the one its reference names now; None when nobody knows it.
+
+    What it took from there is explained by it: a new version of an image brings new labels, and those are no reason.
+    """
+    return image if image is not None and image.id == instance.image_id else observed.images.get(instance.image_id)
 
 
 def _minded(service: Service, differences: Iterable[Difference]) -> Iterator[Difference]:
@@ -208,8 +216,9 @@ def _holds_content(mount: Mapping[str, Any]) -> bool:
 def _config(service: Service, instance: Instance, image: ObservedImage | None) -> Iterator[Difference]:
     wanted, actual = service.container, instance.detail.get("Config", {})
     default = image.config if image is not None else None
-    yield from _map("environment", "Env", _pairs(wanted.get("Env")), _pairs(actual.get("Env")), _pairs(_of(default, "Env")))
-    yield from _map("labels", "Labels", _own(wanted.get("Labels")), _own(actual.get("Labels")), _own(_of(default, "Labels")))
+    for attribute, engine, read in (("environment", "Env", _pairs), ("labels", "Labels", _own)):
+        inherited = read(_of(default, engine)) if default is not None else None
+        yield from _map(attribute, engine, read(wanted.get(engine)), read(actual.get(engine)), inherited)
     yield from _command(wanted, actual, default)
     yield from _healthcheck(wanted.get("Healthcheck"), actual.get("Healthcheck"), default)
     yield from _sets(wanted, {**actual, "HostConfig": instance.detail.get("HostConfig")}, default)
@@ -277,10 +286,12 @@ def _is_anonymous(mount: Mapping[str, Any]) -> bool:
 
 
 def _map(
-    attribute: str, engine: str, wanted: Mapping[str, Any], actual: Mapping[str, Any], default: Mapping[str, Any]
+    attribute: str, engine: str, wanted: Mapping[str, Any], actual: Mapping[str, Any], default: Mapping[str, Any] | None
 ) -> Iterator[Difference]:
-    expected = {**default, **wanted}
-    for name in sorted(expected.keys() | actual.keys()):
+    """Where nobody knows the image, what Git does not set may be the image's."""
+    expected = {**(default or {}), **wanted}
+    names = expected.keys() | actual.keys() if default is not None else expected.keys()
+    for name in sorted(names):
         if expected.get(name) != actual.get(name):
             yield Difference(f"{attribute}.{name}", engine, actual.get(name), expected.get(name))
 

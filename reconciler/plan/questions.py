@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from reconciler.model.desired import DesiredState, PullPolicy
@@ -18,10 +19,20 @@ def questions(
 ) -> Questions:
     """Return what to look up next; empty when the snapshot answers everything."""
     world = survey(desired, observed, history, previous)
-    images = {view.service.image for view in world.views.values()} - observed.images.keys()
+    named = {view.service.image for view in world.views.values()}
+    images = (named | set(_origins(world))) - observed.images.keys()
     contents = frozenset(ask for view in world.views.values() for member in view.members for ask in member.comparison.asks)
     neighbours = observed.neighbours is None and any(_makes_something(world, view) for view in world.views.values())
     return Questions(frozenset(images), contents, neighbours)
+
+
+def _origins(world: World) -> Iterator[str]:
+    """The ids of images that containers were made from, where Git's reference names another one by now."""
+    for view in world.views.values():
+        if view.service.image in world.observed.images:
+            image = world.observed.images[view.service.image]
+            unproven = (member.instance for member in view.members if not member.comparison.proven)
+            yield from (one.image_id for one in unproven if one.image_id and (image is None or image.id != one.image_id))
 
 
 def _makes_something(world: World, view: ServiceView) -> bool:

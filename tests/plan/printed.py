@@ -124,14 +124,15 @@ def _observed(case: dict[str, Any], before: DesiredState | None, wanted: Desired
         Neighbour(name, name, said.get("labels", {}), tuple(("", port, "tcp") for port in said.get("ports", [])), True)
         for name, said in (case.get("neighbours") or {}).items()
     )
+    known = {
+        name: None if name in absent or image is None else replace(image, config=configs.get(name, image.config))
+        for name, image in observed.images.items()
+    }
     return replace(
         observed,
         instances=tuple(instances.values()),
         networks=tuple(one for one in observed.networks if one.name not in case.get("no networks", [])),
-        images={
-            name: None if name in absent or image is None else replace(image, config=configs.get(name, image.config))
-            for name, image in observed.images.items()
-        },
+        images={**known, **{image.id: image for image in known.values() if image}},
         neighbours=neighbours,
         unknown=frozenset(case.get("unknown", [])),
     )
