@@ -152,8 +152,9 @@ def _why_held(world: World, raw: DesiredState, left: Leftovers) -> tuple[str, st
 
 
 def confirmation(names: Iterable[str]) -> str:
-    """Return the id that a person writes into Git to release exactly these deletions."""
-    return sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
+    """Return the id that a person writes into Git to release exactly these deletions. YAML takes it for no number."""
+    listed = "\n".join(sorted(names))
+    return f"yes-{sha256(listed.encode()).hexdigest()[:12]}"
 
 
 def _count(names: tuple[str, ...]) -> str:
