@@ -163,11 +163,11 @@ def _slot(service: Service, number: int, members: Iterable[Member], now: datetim
     return Slot(number, service.instance_name(number), current, stale, extra)
 
 
-def _worth(member: Member, service: Service, number: int, now: datetime) -> tuple[bool, bool, bool, str, str]:
-    """Who serves comes first, then under its final name before a temporary one, running before stopped, older first."""
+def _worth(member: Member, service: Service, number: int, now: datetime) -> tuple[bool, bool, str, bool, str]:
+    """Who serves comes first, then under its final name before another one, older first."""
     instance = member.instance
     named = instance.name == service.instance_name(number)
-    return not is_ready(instance, service, now), not named, not instance.running, str(instance.created or ""), instance.id
+    return not is_ready(instance, service, now), not named, str(instance.created or ""), not instance.running, instance.id
 
 
 def is_job(view: ServiceView) -> bool:
