@@ -148,7 +148,12 @@ class Playing:
         """Say `retry` for what works and failed only because somebody's hands, or the engine's end, came between."""
         plan = self.reports[-1].plan
         failed = {blocked.group for blocked in plan.blocked if blocked.code == "R130"} if plan else set()
-        works = {f"{stack.name}/{one.name}" for stack, one in self.newest.each() if one.works}
+        unsure = expected(self.newest, self.applied).open
+        works = {
+            f"{stack.name}/{one.name}"
+            for stack, one in self.newest.each()
+            if one.works and (stack.name, one.name) not in unsure
+        }
         if failed & works and not is_disturbed(self.history):
             raise Broken(f"{failed & works} work, and are held for a failure")
         now = self.clock.now()

@@ -342,9 +342,10 @@ def _is_taken(service: Service, others: Iterable[Service]) -> bool:
 def _falls_back(service: Service, before: Service | None) -> bool:
     """Whom an older version waited for, or lived beside, may be another by now: then nothing exact can be said.
 
-    Nor can it of one that no container was asked of: with more of them it may be the very version that does not work.
+    Nor can it of one that no container was asked of: with more of them it may be the very version that does not work;
+    nor of one that ends, for others may live in it.
     """
-    if before is None or before.needs or before.shares:
+    if before is None or before.needs or before.shares or before.kind.ends:
         return False
     return before.kind.works and service.failure_action == "rollback"
 
