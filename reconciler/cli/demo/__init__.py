@@ -61,9 +61,9 @@ def _deploy(stage: Stage) -> None:
 
 
 def _release(stage: Stage) -> None:
-    _say("3. git push: release 1.4.2; the plan, then one replica after the other, new before old")
+    _say("3. release 1.4.2: the plan as a pull request shows it, then git push: one replica after the other, new before old")
     stage.commit(ASSETS / "changes" / "1-release.patch")
-    stage.show("plan")
+    stage.show("plan", "--base", "origin/main", "--head", "HEAD", directory=True)
     with stage.customers() as customers:
         stage.push()
         stage.until("the release is out", lambda turn: turn.applied == stage.head)

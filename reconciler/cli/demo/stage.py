@@ -87,11 +87,11 @@ class Stage:
 
     # --- the reconciler ----------------------------------------------------------------------------------------------
 
-    def show(self, verb: str, *, directory: bool = False) -> None:
+    def show(self, verb: str, *more: str, directory: bool = False) -> None:
         """Run a verb and let it print."""
         source = str(self.work if directory else self._remote)
-        print(f"$ reconciler {verb} {'.' if directory else 'REMOTE'}", flush=True)
-        options = ["--operator", str(self._operator)]
+        print(f"$ reconciler {' '.join([verb, '.' if directory else 'REMOTE', *more])}", flush=True)
+        options = ["--operator", str(self._operator), *more]
         options += [] if verb == "validate" else ["--state", str(self._state), *self._engine_option()]
         subprocess.run([sys.executable, "-m", "reconciler", verb, source, *options], check=False, timeout=PATIENCE_SECONDS)
 
