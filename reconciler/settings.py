@@ -21,6 +21,7 @@ class GitAccess:
     username                    sent with the token; "" sends it as a bearer token
     ssh_key, known_hosts        files for ssh
     ca_bundle                   certificates to trust instead of the system's
+    signing_key                 an ssh key file that commits of ours are signed with
     allow_file, allow_http      whether addresses of these schemes may be used at all
     """
 
@@ -30,6 +31,7 @@ class GitAccess:
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     ca_bundle: Path | None = None
+    signing_key: Path | None = None
     allow_file: bool = False
     allow_http: bool = False
 

@@ -10,13 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import InvalidState, Mark, Problem
+from reconciler.errors import InvalidState, Mark, Problem, UsageError
 from reconciler.settings import STATE, Operator, Settings, resolve, said
 
 if TYPE_CHECKING:
     from reconciler.apply import Progress
     from reconciler.loop import Reconciler, World
-    from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store
+    from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store, Writer
     from reconciler.reading import Load
 
 
@@ -28,6 +28,23 @@ class Workplace:
 
     def source(self) -> Source:
         return open_source(self.settings)
+
+    def writer(self) -> Writer:
+        """Return who commits to the source, as its reconciler.yaml says. Raises UsageError for a directory."""
+        from random import Random
+        from socket import gethostname
+
+        from reconciler.drivers.git import GitSource, GitWriter, Hand
+        from reconciler.load.environment import write_back
+
+        source = self.source()
+        if not isinstance(source, GitSource):
+            message = f"{self.settings.source or '.'} is a directory, so nothing can be committed to it"
+            raise UsageError(message, hint="name the Git remote: --source or RECONCILER_SOURCE")
+        said = write_back(source.files(source.fetch().id))
+        hand = Hand(said.author, gethostname(), self.settings.operator.git.signing_key, said.skip_ci)
+        chance = Random(f"{gethostname()}:{os.getpid()}")
+        return GitWriter(source, hand, self.clock(), chance, to=said.branch or "", push_branch=said.push_branch or "")
 
     def runtime(self) -> Runtime:
         from reconciler.drivers.docker import connect

@@ -26,6 +26,7 @@ VERBS = {
     "retry": "let a version that failed be tried again",
     "suspend": "leave a stack, a service or everything alone for a while",
     "resume": "go on with what was suspended",
+    "scale": "commit how many replicas a service has",
     "health": "say whether the resident reconciler is well",
     "schema": "print the JSON Schemas of the files people write",
     "docs": "print the documentation",
@@ -87,7 +88,7 @@ def parser_for(*verbs: str) -> Parser:
     parser.add_argument("--version", action="version", version=f"reconciler {__version__}")
     known = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb, purpose in VERBS.items():
-        one = known.add_parser(verb, help=purpose, description=purpose.capitalize() + ".")
+        one = known.add_parser(verb, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
         if verb in verbs:
             verb_module(verb).configure(one)
     return parser

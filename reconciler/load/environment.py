@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.excerpt import suggest
@@ -28,12 +29,15 @@ from reconciler.load.terms import (
     Value,
     Whole,
 )
-from reconciler.load.written import Codes, Written, read
+from reconciler.load.written import Codes, Written, read, refused
 from reconciler.load.yaml import parse
 from reconciler.model.desired import Environment, Prune, PruneMode
+from reconciler.ports import Files
 
 FILE = "reconciler.yaml"
 CODES = Codes(unknown_key="R100", wrong_kind="R101", missing_key="R102", refused_value="R103")
+
+_PERSON = re.compile(r"[^<>\x00-\x1f\x7f]*[^<>\s]\s*<[^<>\s]+>")
 
 
 class Window(Timetable):
@@ -98,8 +102,14 @@ class PruneEntry(Written):
     """Remove images that no kept revision uses."""
 
 
+def _author(text: str) -> str:
+    if not _PERSON.fullmatch(text):
+        raise refused("expected a name and an address", "such as reconciler <reconciler@example.org>")
+    return text
+
+
 class WriteBack(Written):
-    """How settled decisions of the autoscaler become commits."""
+    """How decisions of a verb or of the autoscaler become commits."""
 
     branch: str | None = None
     """Branch to push to; default: the one that is deployed."""
@@ -115,7 +125,7 @@ class WriteBack(Written):
     """A value that differs from Git for this long is committed whatever its size."""
     daily_commits: Annotated[Whole, Field(ge=1)] = 24
     """Most commits a day."""
-    author: str = "reconciler <reconciler@localhost>"
+    author: Annotated[str, AfterValidator(_author)] = "reconciler <reconciler@localhost>"
     """Name and address of the author of these commits."""
     skip_ci: Flag = False
     """Add `[skip ci]` to the subject."""
@@ -197,6 +207,13 @@ def read_environment(data: bytes, path: str = FILE) -> Declared:
     if problems:
         raise InvalidState(problems)
     return Declared(_environment(file), entries, _for_all(file), places)
+
+
+def write_back(files: Files) -> WriteBack:
+    """Return how commits are to be made, as a revision says. Raises InvalidState where its reconciler.yaml is wrong."""
+    if files.kind(FILE) is None:
+        return WriteBack()
+    return WriteBack.model_construct(**read_environment(files.read(FILE)).environment.extensions.get("write_back", {}))
 
 
 def _for_all(file: EnvironmentFile) -> StackSettings:

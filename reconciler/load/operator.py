@@ -82,6 +82,8 @@ class GitEntry(Written):
     """File of the hosts that ssh trusts."""
     ca_bundle: AbsolutePath | None = None
     """Certificates to trust instead of the system's."""
+    signing_key: AbsolutePath | None = None
+    """OpenSSH private key, without a passphrase, that commits of ours are signed with."""
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -185,6 +187,7 @@ def _git(entry: GitEntry) -> GitAccess:
         ssh_key=_file(entry.ssh_key),
         known_hosts=_file(entry.known_hosts),
         ca_bundle=_file(entry.ca_bundle),
+        signing_key=_file(entry.signing_key),
     )
 
 

@@ -126,3 +126,10 @@ def test_any_text_is_a_schedule_or_is_told_why_not(text: str) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(InvalidState):
         read_environment(data)
+
+
+@pytest.mark.parametrize("author", ["reconciler", "reconciler <>", "a\\nb <c@d>", "a <b c>"])
+def test_an_author_needs_a_name_and_an_address(author: str) -> None:
+    text = f'api: v1\nname: a\nstacks: auto\nwrite_back: {{author: "{author}"}}\n'
+    with pytest.raises(InvalidState, match="author: expected a name and an address"):
+        read_environment(text.encode())
