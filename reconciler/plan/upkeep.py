@@ -211,6 +211,8 @@ def bring_back(work: Work, chain: Chain, member: Member) -> None:
     match member.instance.phase:
         case Phase.PAUSED:
             chain.then("unpause", UnpauseInstance(target_of(member)))
+        case Phase.CREATED if unmet(work.world, work.view.service):
+            pass  # It never ran: it starts when its conditions hold.
         case Phase.CREATED | Phase.EXITED:
             _begin(work, chain, member)
         case _:
