@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from reconciler.cli.printing import say
 from reconciler.load.text import printable
 from reconciler.model.status import Health
-from reconciler.plan.render import SYMBOLS, reason_text
+from reconciler.plan.render import SYMBOLS, reason_text, telling
 
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
@@ -73,7 +73,7 @@ class Journal:
         said = (group.key, group.verb, group.reasons)
         if said not in self._shown:
             self._shown.add(said)
-            yield from (f"    {reason_text(reason)}" for reason in group.reasons)
+            yield from (f"    {reason_text(reason)}" for reason in telling(group))
 
 
 def _news(report: Report) -> tuple[object, ...]:

@@ -45,12 +45,18 @@ def _heading(plan: Plan) -> str:
 
 def _group(group: Group, plan: Plan) -> Iterator[str]:
     yield f"    {SYMBOLS[group.verb]} {group.name}  {group.title}"
-    width = max((len(reason.text) for reason in group.reasons if reason.old or reason.new), default=0)
-    for reason in group.reasons:
+    news = telling(group)
+    width = max((len(reason.text) for reason in news if reason.old or reason.new), default=0)
+    for reason in news:
         yield f"        {reason_text(reason, width)}"
     for waiting in plan.waiting:
         if waiting.group == group.key:
             yield f"        then {waiting.what}, once {waiting.on}"
+
+
+def telling(group: Group) -> tuple[Reason, ...]:
+    """Return the reasons that say more than the title does."""
+    return tuple(reason for reason in group.reasons if reason_text(reason) != group.title)
 
 
 def reason_text(reason: Reason, width: int = 0) -> str:
@@ -117,7 +123,7 @@ def markdown(plan: Plan) -> str:
     for group in plan.groups:
         name = f"{group.stack}/{group.name}" if group.stack else group.name
         lines.append(f"- `{SYMBOLS[group.verb]}` **{_escape(name)}** {_escape(group.title)}")
-        lines.extend(f"  - {_code(reason_text(reason))}" for reason in group.reasons)
+        lines.extend(f"  - {_code(reason_text(reason))}" for reason in telling(group))
     sections = {
         "Held": [held_text(one) for one in plan.held],
         "Blocked": [line for one in plan.blocked for line in _blocked(one)],
