@@ -1,4 +1,4 @@
-"""Does the whole loop keep its promises in whatever happens? RECONCILER_HISTORIES=20000 tries as many histories."""
+"""Does the whole loop keep its promises in whatever happens? RECONCILER_HISTORIES=20000 tries as many, new ones each time."""
 
 from __future__ import annotations
 

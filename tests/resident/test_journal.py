@@ -83,9 +83,7 @@ def test_a_wrong_commit_is_told_once(place: MemoryPlace) -> None:
     place.push_files({"compose.yaml": "services: {web: {imagee: x}}\n"})
     desk.go_on(10)
     lines = desk.news()
-    assert [line for line in lines if line.startswith("  error:")] == [
-        '  error: compose.yaml:1:18: unknown key "imagee"'
-    ]
+    assert [line for line in lines if line.startswith("  error:")] == ['  error: compose.yaml:1:18: unknown key "imagee"']
 
 
 def test_another_holder_is_told_once(place: MemoryPlace) -> None:
