@@ -281,8 +281,10 @@ def _anonymous(payload: Mapping[str, Any]) -> set[str]:
 
 
 def _is_anonymous(mount: Mapping[str, Any]) -> bool:
-    plain = not any(value for name, value in mount.items() if name not in ("Type", "Target"))
-    return mount.get("Type") == "volume" and plain
+    """Who recreates a container with docker compose gives the new one the old one's anonymous volumes, by their names."""
+    source = str(mount.get("Source") or "")
+    plain = not any(value for name, value in mount.items() if name not in ("Type", "Target", "Source"))
+    return mount.get("Type") == "volume" and plain and (not source or _is_id(source))
 
 
 def _map(
@@ -486,6 +488,7 @@ def _attachment_differs(wanted: Attachment, service: Service, have: Any, network
     if network is not None and have.get("NetworkID") and have["NetworkID"] != network.id:
         return "the network was made anew"
     for name, value in wanted.endpoint.items():
-        if not _equal(_frozen(value), _frozen(have.get(name))) and name != "MacAddress":
+        normal = _set if name == "Links" else _frozen
+        if not _equal(normal(value), normal(have.get(name))) and name != "MacAddress":
             return f"{name} differs"
     return ""
