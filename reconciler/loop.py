@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,8 @@ from reconciler.model.plan import Plan
 from reconciler.model.status import Operation, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
+from reconciler.plan.narrow import narrowed
+from reconciler.plan.rollback import News, note, take_back
 from reconciler.plan.status import stacks_status
 from reconciler.ports import Clock, Runtime, Source, Store
 from reconciler.reading import Load, Reader
@@ -44,6 +46,7 @@ class Look:
     """Everything a turn decides from, and the decision.
 
     previous  the last revision applied whole, None when there is none or it can no longer be read
+    news      what the newest revision makes of rollbacks
     """
 
     desired: DesiredState
@@ -51,6 +54,7 @@ class Look:
     history: History
     observed: ObservedState
     plan: Plan
+    news: Mapping[str, News] = field(default_factory=dict)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -64,12 +68,16 @@ class Reconciler:
 
     wanted   the newest revision that is valid, loaded
     good     the last revision applied whole, loaded (None until there is one)
+    versions the revisions that rollbacks name, loaded, by id
+    only     the one stack that is worked on; "" for all of them
     """
 
     world: World
     applier: Applier
     wanted: DesiredState | None = None
     good: DesiredState | None = None
+    versions: Mapping[str, DesiredState] = field(default_factory=dict)
+    only: str = ""
     swept: float | None = None
     trouble: ReconcilerError | None = field(default=None)
     steady: Steady = field(init=False)
@@ -84,8 +92,12 @@ class Reconciler:
 
         Everything that touches the source happens here, so that a resident loop can do it in a thread of its own.
         """
-        newest, held = _raised(self._take_newest), _raised(self.hold_good)
-        self.trouble = newest or held
+        # What was taken back comes first: the newest revision must not be worked on without it.
+        taken_back, newest = _raised(self._take_versions), _raised(self._take_newest)
+        # Said before an older revision may take its place: nobody must believe that to be the newest.
+        self.trouble = newest or taken_back
+        held = _raised(self.hold_good)
+        self.trouble = self.trouble or held
 
     def hold_good(self) -> None:
         """Have the last revision that was applied whole at hand, to fall back to, whatever becomes of the remote."""
@@ -95,6 +107,19 @@ class Reconciler:
         self.wanted = self.wanted or self.good
         if self.good is not None:
             self.world.source.keep(self.good.revision.id, self.good.environment.name)
+
+    def _take_versions(self) -> None:
+        """Have the revisions that rollbacks name at hand. Raises Unreachable for one that can no longer be read."""
+        rollbacks = self.world.store.history().rollbacks
+        named = {id for one in rollbacks.values() for id in (one.origin, one.to) if id}
+        found = {id: self.versions.get(id) or self._load_revision(id) for id in named}
+        self.versions = {id: version for id, version in found.items() if version is not None}
+        for id in self.versions:
+            self.world.source.keep(id, f"rolled-back-{id}")
+        if missing := sorted(target for target, one in rollbacks.items() if one.to not in self.versions):
+            message = f"{missing[0]} is rolled back to {rollbacks[missing[0]].to[:7]}, which cannot be read"
+            hint = f"until it can, nothing is done to it; `reconciler retry {missing[0]}` ends the rollback"
+            raise Unreachable(message, hint=hint)
 
     def _take_newest(self) -> None:
         revision = self.world.source.fetch()
@@ -115,13 +140,24 @@ class Reconciler:
         if wanted is None:
             raise self.trouble or Unreachable("no valid revision has been seen yet")
         history = self._history(self.steady.set_by())
-        previous = self.good if self.good and self.good.revision.id == history.applied else None
-        observed = self.steady.corrected(self._observe(wanted, history, previous))
-        return Look(wanted, previous, history, observed, self.decide(wanted, observed, history, previous))
+        good = self.good if self.good and self.good.revision.id == history.applied else None
+        now = take_back(wanted, good, history, self.versions)
+        observed = self.steady.corrected(self._observe(now.desired, now.history, now.previous))
+        plan = self.decide(now.desired, observed, now.history, now.previous, now.unread)
+        # Only the newest revision of all says what becomes of a rollback; one that is worked on for want of it does not.
+        return Look(now.desired, now.previous, now.history, observed, plan, {} if self.trouble else now.news)
 
-    def decide(self, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None) -> Plan:
+    def decide(
+        self,
+        desired: DesiredState,
+        observed: ObservedState,
+        history: History,
+        previous: DesiredState | None,
+        unread: frozenset[str] = frozenset(),
+    ) -> Plan:
         """Make the plan of a turn: the one place where the loop decides anything."""
-        return make_plan(desired, observed, history, previous, self.applier.busy)
+        plan = make_plan(desired, observed, history, previous, self.applier.busy | unread)
+        return narrowed(plan, self.only) if self.only else plan
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
         """Do one turn with what the source said last. Never raises for what a person or a neighbour did: the report says so.
@@ -171,7 +207,7 @@ class Reconciler:
         asked = tuple(asked_registries(look.desired, look.history, look.observed))
         images = {service.id: service.image for stack in look.desired.stacks for service in stack.services}
         # Learned on top of what is stored by now: a person may have said `retry` while this turn went on.
-        learned = self.world.store.change(lambda history: learn(history, look.plan, ended, now, asked, images))
+        learned = self.world.store.change(lambda history: learn(note(history, look.news), look.plan, ended, now, asked, images))
         if learned.applied == look.desired.revision.id:
             self.good = look.desired
         outcomes = tuple(outcome for _, outcome in ended)

@@ -193,9 +193,9 @@ class Resident:
         if after != before:
             self.bell.ring(word if after[0] != before[0] else "word from Git")
 
-    def _news(self) -> tuple[str, str]:
+    def _news(self) -> tuple[str, str, tuple[str, ...]]:
         wanted, trouble = self.reconciler.wanted, self.reconciler.trouble
-        return wanted.revision.id if wanted else "", str(trouble or "")
+        return wanted.revision.id if wanted else "", str(trouble or ""), tuple(sorted(self.reconciler.versions))
 
     def _missed(self) -> None:
         """Events may have been lost: the next turn looks at everything."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.claim import RENEW_SECONDS, Claim
 from reconciler.errors import Unreachable
@@ -48,7 +48,7 @@ def settle(
         tell(report)
         progress.note(report, clock.monotonic())
         busy = bool(reconciler.applier.busy)
-        if is_settled(report) and not busy:
+        if is_settled(report, reconciler.only) and not busy:
             return report
         if progress.is_over(report, reconciler.world.store.history(), clock.monotonic()):
             return report
@@ -65,12 +65,22 @@ def _turn(reconciler: Reconciler, claim: Claim, environment: str) -> Report:
     return reconciler.turn("apply", PATIENCE_SECONDS)
 
 
-def is_settled(report: Report) -> bool:
-    """Say whether nothing is left to do or to wait for."""
+def is_settled(report: Report, only: str = "") -> bool:
+    """Say whether nothing is left to do or to wait for; `only` looks at one stack."""
     plan = report.plan
     if plan is None or plan.actions or plan.waiting:
         return False
-    return not any(service.health is Health.PROGRESSING for stack in report.stacks for service in stack.services)
+    stacks = (stack for stack in report.stacks if only in ("", stack.name))
+    return not any(service.health is Health.PROGRESSING for stack in stacks for service in stack.services)
+
+
+def verdict_of(report: Report, stack: str) -> tuple[str, ...]:
+    """Return what keeps one stack from running what counts now, in words; () when nothing does.
+
+    The plan is about that stack alone; what a person holds back is no fault.
+    """
+    plan = replace(report.plan, held=()) if report.plan else None
+    return verdict(replace(report, plan=plan, stacks=tuple(one for one in report.stacks if one.name == stack)))
 
 
 def verdict(report: Report) -> tuple[str, ...]:
@@ -99,7 +109,7 @@ def _held_back(plan: Plan) -> Iterator[str]:
         yield "not everything could be asked"
     yield from (f"[{one.code}] {one.message}" for one in plan.blocked)
     yield from (f"{failure.service}: {failure.message}" for failure in plan.failures)
-    yield from (f"{one.key}: {one.what}, held: {one.why} ({until(one.until)})" for one in plan.held if one.what)
+    yield from (f"{one.key}: {one.what}, held: {one.why} ({until(one.until, one.ends)})" for one in plan.held if one.what)
     yield from (f"{one.group} has still to {one.what}, once {one.on}" for one in plan.waiting)
 
 

@@ -16,6 +16,7 @@ from reconciler.settings import STATE, Operator, Settings, resolve, said
 if TYPE_CHECKING:
     from reconciler.apply import Progress
     from reconciler.loop import Reconciler, World
+    from reconciler.model.desired import Environment
     from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store, Writer
     from reconciler.reading import Load
 
@@ -29,8 +30,8 @@ class Workplace:
     def source(self) -> Source:
         return open_source(self.settings)
 
-    def writer(self) -> Writer:
-        """Return who commits to the source, as its reconciler.yaml says. Raises UsageError for a directory."""
+    def writer(self, environment: Environment) -> Writer:
+        """Return who commits to the source, as the environment says. Raises UsageError for a directory."""
         from random import Random
         from socket import gethostname
 
@@ -41,7 +42,7 @@ class Workplace:
         if not isinstance(source, GitSource):
             message = f"{self.settings.source or '.'} is a directory, so nothing can be committed to it"
             raise UsageError(message, hint="name the Git remote: --source or RECONCILER_SOURCE")
-        said = write_back(source.files(source.fetch().id))
+        said = write_back(environment)
         hand = Hand(said.author, gethostname(), self.settings.operator.git.signing_key, said.skip_ci)
         chance = Random(f"{gethostname()}:{os.getpid()}")
         return GitWriter(source, hand, self.clock(), chance, to=said.branch or "", push_branch=said.push_branch or "")

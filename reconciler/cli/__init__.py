@@ -26,6 +26,7 @@ VERBS = {
     "retry": "let a version that failed be tried again",
     "suspend": "leave a stack, a service or everything alone for a while",
     "resume": "go on with what was suspended",
+    "rollback": "go back to the version before, at once and in Git",
     "scale": "commit how many replicas a service has",
     "health": "say whether the resident reconciler is well",
     "schema": "print the JSON Schemas of the files people write",

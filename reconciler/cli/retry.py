@@ -49,10 +49,11 @@ def retry(store: Store, now: datetime, services: Iterable[str], *, everything: b
 
 
 def _held(history: History) -> dict[str, str]:
-    """Return what each service is held by: a version that failed, or a pause after a failure."""
+    """Return what each service is held by: a rollback, a version that failed, or a pause after a failure."""
     pauses = [*history.retries.items(), *history.heals.items()]
     paused = {_service_of(key): f"{one.attempts} {'try' if one.attempts == 1 else 'tries'} failed" for key, one in pauses}
-    return {**paused, **{service: one.message for service, one in history.quarantine.items()}}
+    failed = {service: one.message for service, one in history.quarantine.items()}
+    return {**paused, **failed, **{target: f"rolled back to {one.to[:7]}" for target, one in history.rollbacks.items()}}
 
 
 def _service_of(key: str) -> str:
@@ -76,6 +77,7 @@ def _freed(history: History, services: frozenset[str], now: datetime) -> History
         heals=kept(dict(history.heals)),
         retries=kept(dict(history.retries)),
         retried={**history.retried, **dict.fromkeys(services, now)},
+        rollbacks={target: one for target, one in history.rollbacks.items() if target not in services},
     )
 
 

@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -19,7 +19,7 @@ from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     from reconciler.load.pin import Pin
-    from reconciler.model.desired import DesiredState, Service
+    from reconciler.model.desired import DesiredState, Environment, Service
     from reconciler.ports import Decision, Source, Writer, Written
     from reconciler.reading import Load
 
@@ -40,19 +40,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the number into the override of the stack, commit it and push it. The engine is not asked."""
     place = place_of(args)
-    source = place.source()
-    writer = place.writer()
     until = args.until or f"{place.clock().now() + PINNED:%Y-%m-%d}"
     wishes = [_wish(word, args.by or _login(), until, args.reason) for word in args.wishes]
-    said = scale(source, place.load(), writer, wishes)
+    said = scale(place.source(), place.load(), place.writer, wishes)
     say("".join(f"{line}\n" for line in said))
     return 0
 
 
-def scale(source: Source, load: Load, writer: Writer, wishes: Iterable[Pin]) -> list[str]:
+def scale(source: Source, load: Load, writer_for: Callable[[Environment], Writer], wishes: Iterable[Pin]) -> list[str]:
     """Commit it, and return what to tell. Raises UsageError for a service that is not there or cannot be scaled."""
     revision = source.fetch()
     desired = load(source.files(revision.id), revision)
+    writer = writer_for(desired.environment)
     pins = [_within_limits(desired, wish) for wish in wishes]
     written = writer.write(decision(desired, load, pins))
     return [_told(writer, written, desired, pin) for pin in pins]

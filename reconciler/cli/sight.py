@@ -150,8 +150,13 @@ class Lookout:
         from reconciler.loop import Look
         from reconciler.observe import observe
         from reconciler.plan import make_plan
+        from reconciler.plan.rollback import take_back
 
         applied = history.applied
         previous = desired if applied == desired.revision.id else self.past(applied)
-        observed = observe(self.runtime(), desired, history, previous)
-        return Look(desired, previous, history, observed, make_plan(desired, observed, history, previous))
+        named = {id for one in history.rollbacks.values() for id in (one.to, one.origin) if id}
+        versions = {id: version for id in sorted(named) if (version := self.past(id)) is not None}
+        now = take_back(desired, previous, history, versions)
+        observed = observe(self.runtime(), now.desired, now.history, now.previous)
+        plan = make_plan(now.desired, observed, now.history, now.previous, now.unread)
+        return Look(now.desired, now.previous, now.history, observed, plan)

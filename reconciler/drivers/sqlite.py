@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Quarantine, Suspension
+from reconciler.model.history import Backoff, HashKey, History, Quarantine, Rollback, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 
 MOST_TURNS = {False: 1000, True: 200}
@@ -36,6 +36,9 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     UPDATE history SET document = json_set(document, '$.suspended', json('{}'));
+    """,
+    """
+    UPDATE history SET document = json_set(document, '$.rollbacks', json('{}'));
     """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
@@ -249,6 +252,7 @@ def _read_history(document: Mapping[str, Any], key: HashKey) -> History:
         updated=_times(document["updated"]),
         asked=_times(document["asked"]),
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
+        rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
     )
 
 
@@ -258,6 +262,10 @@ def _backoffs(rows: Mapping[str, Any]) -> dict[str, Backoff]:
 
 def _suspension(row: Mapping[str, Any]) -> Suspension:
     return Suspension(row["reason"], _time(row["since"]), _time(row["until"]) if row["until"] else None)
+
+
+def _rollback(row: Mapping[str, Any]) -> Rollback:
+    return Rollback(**{**row, "services": tuple(row["services"]), "at": _time(row["at"])})
 
 
 def _times(rows: Mapping[str, str]) -> dict[str, datetime]:

@@ -32,7 +32,6 @@ from reconciler.load.terms import (
 from reconciler.load.written import Codes, Written, read, refused
 from reconciler.load.yaml import parse
 from reconciler.model.desired import Environment, Prune, PruneMode
-from reconciler.ports import Files
 
 FILE = "reconciler.yaml"
 CODES = Codes(unknown_key="R100", wrong_kind="R101", missing_key="R102", refused_value="R103")
@@ -209,11 +208,9 @@ def read_environment(data: bytes, path: str = FILE) -> Declared:
     return Declared(_environment(file), entries, _for_all(file), places)
 
 
-def write_back(files: Files) -> WriteBack:
-    """Return how commits are to be made, as a revision says. Raises InvalidState where its reconciler.yaml is wrong."""
-    if files.kind(FILE) is None:
-        return WriteBack()
-    return WriteBack.model_construct(**read_environment(files.read(FILE)).environment.extensions.get("write_back", {}))
+def write_back(environment: Environment) -> WriteBack:
+    """Return how commits are to be made."""
+    return WriteBack.model_construct(**environment.extensions.get("write_back", {}))
 
 
 def _for_all(file: EnvironmentFile) -> StackSettings:

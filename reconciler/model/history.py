@@ -61,6 +61,28 @@ class Suspension:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollback:
+    """A person's word that a stack or service runs an older version, until Git asks for another one than it did then.
+
+    to        id of the revision whose version runs
+    origin    id of the revision whose version was taken back; "" once Git asks for the older one: the rollback has landed
+    services  ids of the services that differ between them
+    written   what became of the commit that takes it back in Git too; "" before it was tried
+    """
+
+    to: str
+    origin: str
+    services: tuple[str, ...]
+    reason: str
+    at: datetime
+    written: str = ""
+
+    @property
+    def landed(self) -> bool:
+        return not self.origin
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The planner's memory.
 
@@ -80,6 +102,7 @@ class History:
     updated      service id -> when a slot of it was last replaced (update_config.delay)
     asked        image reference -> when the image registry was last asked (pull_policy: always)
     suspended    stack, "stack/service" or EVERYTHING -> the suspension
+    rollbacks    stack or "stack/service" -> the rollback
     """
 
     key: HashKey
@@ -98,3 +121,4 @@ class History:
     updated: Mapping[str, datetime] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)
     suspended: Mapping[str, Suspension] = field(default_factory=dict)
+    rollbacks: Mapping[str, Rollback] = field(default_factory=dict)

@@ -280,6 +280,7 @@ class Held:
     why       "suspended: disk swap", "deny window office-hours is open"
     what      how much is held: "1 to update"; "" where everything is as Git asks
     until     when it ends by itself, None: when a person says so
+    ends      what ends it where `until` is None
     services  ids of the services that it keeps from what Git asks
     """
 
@@ -288,6 +289,7 @@ class Held:
     what: str = ""
     until: datetime | None = None
     services: frozenset[str] = frozenset()
+    ends: str = "until `reconciler resume`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +311,7 @@ class Plan:
     blocked    what a person must decide
     failures   specs this turn found to have failed; the record keeps them as quarantine
     withheld   stacks whose new revision waits for a person (sync: manual)
-    held       what a suspension or a window keeps from being done
+    held       what a suspension, a rollback or a window keeps from being done
     notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
     complete   False when a neighbour's silence held something back
     """

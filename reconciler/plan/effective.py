@@ -49,7 +49,7 @@ def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: H
     if before is None:
         return stack
     services = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)
-    return _with_resources(replace(stack, services=services), before)
+    return with_resources(replace(stack, services=services), before)
 
 
 def _service(service: Service, before: Stack, revision: str, history: History) -> Service:
@@ -59,8 +59,8 @@ def _service(service: Service, before: Stack, revision: str, history: History) -
     return next((old for old in before.services if old.name == service.name), service)
 
 
-def _with_resources(stack: Stack, before: Stack) -> Stack:
-    """Keep the networks and volumes that a fallen-back service still needs."""
+def with_resources(stack: Stack, before: Stack) -> Stack:
+    """Keep the networks and volumes that a service which fell back to an older version still needs."""
     networks = {attachment.network for service in stack.services for attachment in service.networks}
     volumes = {volume for service in stack.services for volume in service.volumes}
     known = {network.name for network in stack.networks}

@@ -18,6 +18,7 @@ from reconciler.plan.order import needs_first, owners
 from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
+from reconciler.plan.rollback import held as rolled_back
 from reconciler.plan.rollout import roll
 from reconciler.plan.suspended import held_back, suspension_of
 from reconciler.plan.upkeep import tend
@@ -67,7 +68,7 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
         failed = world.history.quarantine[service.id]
         hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"
         draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed.message}", hint, service.mark("image"))
-    draft.held.extend(world.held)
+    draft.held.extend((*world.held, *rolled_back(world.history)))
     for neighbour in sorted(world.observed.unknown):
         draft.notes.append(f"{neighbour} did not answer: nothing is decided on its silence")
 

@@ -82,7 +82,7 @@ def _blocked(blocked: Blocked) -> Iterator[str]:
 
 def held_text(held: Held) -> str:
     """Return in one line what is held back, why, and until when."""
-    return f"{held.key}: {held.what or 'nothing to do'}, {held.why} ({until(held.until)})"
+    return f"{held.key}: {held.what or 'nothing to do'}, {held.why} ({until(held.until, held.ends)})"
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:

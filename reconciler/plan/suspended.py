@@ -32,9 +32,12 @@ def why_suspended(suspension: Suspension) -> str:
     return f"suspended: {suspension.reason}" if suspension.reason else "suspended"
 
 
-def until(end: datetime | None) -> str:
-    """Return until when something is held, to the minute: plans tell it, and are compared as text."""
-    return f"until {end.astimezone(UTC):%Y-%m-%d %H:%M}Z" if end else "until `reconciler resume`"
+def until(end: datetime | None, ends: str = "until `reconciler resume`") -> str:
+    """Return until when something is held, to the minute: plans tell it, and are compared as text.
+
+    `ends` says it where no time does.
+    """
+    return f"until {end.astimezone(UTC):%Y-%m-%d %H:%M}Z" if end else ends
 
 
 def tally(groups: Iterable[Group]) -> str:

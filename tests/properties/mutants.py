@@ -60,10 +60,15 @@ def misled(mistake: Callable[[Known], Known]) -> Cast:
 
     class Misled(Reconciler):
         def decide(
-            self, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None
+            self,
+            desired: DesiredState,
+            observed: ObservedState,
+            history: History,
+            previous: DesiredState | None,
+            unread: frozenset[str] = frozenset(),
         ) -> Plan:
             known = mistake(Known(desired, observed, history, previous))
-            return Reconciler.decide(self, known.desired, known.observed, known.history, known.previous)
+            return Reconciler.decide(self, known.desired, known.observed, known.history, known.previous, unread)
 
     return Cast(reconciler=Misled)
 
@@ -73,9 +78,14 @@ def spoilt(mistake: Callable[[Plan, Known], Plan]) -> Cast:
 
     class Spoilt(Reconciler):
         def decide(
-            self, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None
+            self,
+            desired: DesiredState,
+            observed: ObservedState,
+            history: History,
+            previous: DesiredState | None,
+            unread: frozenset[str] = frozenset(),
         ) -> Plan:
-            plan = Reconciler.decide(self, desired, observed, history, previous)
+            plan = Reconciler.decide(self, desired, observed, history, previous, unread)
             return mistake(plan, Known(desired, observed, history, previous))
 
     return Cast(reconciler=Spoilt)

@@ -1,0 +1,265 @@
+"""Go back to the version before, at once: `reconciler rollback STACK` or `STACK/SERVICE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from reconciler.cli import FAILED, INTERRUPTED
+from reconciler.cli.leaving import interrupt, leave_within, on_signals
+from reconciler.cli.place import configure_place, place_of
+from reconciler.cli.printing import say
+from reconciler.errors import InvalidState, ReconcilerError, Refused, Unreachable, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.cli.progress import Progress
+    from reconciler.model.desired import DesiredState, Environment
+    from reconciler.model.history import History, Rollback
+    from reconciler.model.status import Report
+    from reconciler.ports import Clock, Decision, Source, Store, Writer, Written
+    from reconciler.reading import Load
+    from reconciler.wiring import Workplace
+
+MOST_VERSIONS = 30
+"""So many revisions that were applied whole are looked at for another version."""
+LEAVE_SECONDS = 2.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("target", metavar="STACK|STACK/SERVICE", help="what to take back")
+    parser.add_argument("--to", metavar="REVISION", help="whose version to run (default: the last other one applied whole)")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for everybody who looks")
+    parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS", help="wait so long for it to run")
+    configure_place(parser, source=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold the older version, switch to it, and commit it. Returns 0 when it runs and stands in Git, else 1."""
+    from reconciler.cli.progress import progress
+
+    on_signals(interrupt, INTERRUPTED)
+    place = place_of(args)
+    with progress() as told:
+        switch = partial(_switched, place, told, args.timeout)
+        desk = Desk(place.source(), place.load(), place.store(), place.clock(), place.writer, switch)
+        return rollback(desk, args.target, args.to or "", args.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Whom a rollback asks.
+
+    writer_for  who commits to the source of an environment
+    switch      makes a stack run what counts now, and says whether it does
+    """
+
+    source: Source
+    load: Load
+    store: Store
+    clock: Clock
+    writer_for: Callable[[Environment], Writer]
+    switch: Callable[[str], bool]
+
+
+def rollback(desk: Desk, target: str, to: str = "", reason: str = "") -> int:
+    """Hold, switch, commit; say what became of each. Returns the exit code.
+
+    Raises UsageError for a target or revision that does not exist, Refused when there is nothing to go back to.
+    """
+    desired = _newest(desk)
+    writer = desk.writer_for(desired.environment)
+    _check_target(desired, target)
+    version = _version(desk, desired, target, to)
+    taken = _hold(desk, desired, version, target, reason)
+    names = ", ".join(taken.services) or target
+    say(f'{names}: back to {version.revision.short} "{version.revision.subject}", held until Git asks for something else\n')
+    runs = desk.switch(target.partition("/")[0])
+    stands = _committed(desk, writer, desired, target, taken)
+    return 0 if runs and stands else FAILED
+
+
+def _newest(desk: Desk) -> DesiredState:
+    """Return what Git asks for; where that cannot be read now, what was seen last: nobody waits for it at night."""
+    try:
+        revision = desk.source.fetch()
+        return desk.load(desk.source.files(revision.id), revision)
+    except (InvalidState, Unreachable) as trouble:
+        known = desk.store.history().attempted
+        if not known:
+            raise
+        say(f"note: {trouble}; going by {known[:7]}, which was seen last\n", sys.stderr)
+        revision = desk.source.revision(known)
+        return desk.load(desk.source.files(revision.id), revision)
+
+
+# --- to what ---------------------------------------------------------------------------------------------------------
+
+
+def _check_target(desired: DesiredState, target: str) -> None:
+    from reconciler.load.excerpt import suggest
+    from reconciler.model.version import part_of
+
+    if part_of(desired, target) is None:
+        known = [stack.name for stack in desired.stacks] + [one.id for stack in desired.stacks for one in stack.services]
+        hint = suggest(target, known) or f"there are {', '.join(known)}"
+        raise UsageError(f"there is no {target} in {desired.environment.name} now", hint=hint)
+
+
+def _version(desk: Desk, desired: DesiredState, target: str, to: str) -> DesiredState:
+    """Return the revision to go back to: the one named, else the last one applied whole that asks for another version."""
+    from reconciler.model.version import part_of, same
+
+    if to:
+        revision = desk.source.revision(to)
+        named = desk.load(desk.source.files(revision.id), revision)
+        if part_of(named, target) is None or same(part_of(named, target), part_of(desired, target)):
+            raise Refused(
+                f"{revision.short} asks for no other version of {target}", hint="`reconciler history` lists revisions"
+            )
+        return named
+    for candidate in _applied(desk):
+        if (found := part_of(candidate, target)) is not None and not same(found, part_of(desired, target)):
+            return candidate
+    message = f"no other version of {target} was applied whole, as far as is known here"
+    raise Refused(message, hint="name the revision to go back to: --to REVISION")
+
+
+def _applied(desk: Desk) -> Iterator[DesiredState]:
+    """Yield the revisions that were applied whole, newest first, as far as they can still be read."""
+    ids = (desk.store.history().applied, *(turn.applied for turn in desk.store.turns(1000)))
+    for id in [id for id in dict.fromkeys(ids) if id][:MOST_VERSIONS]:
+        try:
+            revision = desk.source.revision(id)
+            yield desk.load(desk.source.files(revision.id), revision)
+        except ReconcilerError:
+            continue
+
+
+# --- hold ------------------------------------------------------------------------------------------------------------
+
+
+def _hold(desk: Desk, desired: DesiredState, version: DesiredState, target: str, reason: str) -> Rollback:
+    """Write it into the history, so that nothing rolls forward again from now on."""
+    from reconciler.model.history import Rollback
+    from reconciler.model.version import changed_services
+
+    to, origin = version.revision.id, desired.revision.id
+    services = changed_services(version, desired, target)
+    taken = Rollback(to, origin, services, " ".join(reason.split()), desk.clock.now())
+    for id in (to, origin):
+        desk.source.keep(id, f"rolled-back-{id}")
+    desk.store.change(lambda history: _with(history, target, taken))
+    return taken
+
+
+def _with(history: History, target: str, taken: Rollback) -> History:
+    """A rollback of the stack speaks for its services; and a version that failed before may be tried again."""
+    covered = [key for key in history.rollbacks if key == target or key.startswith(f"{target}/")]
+    kept = {key: one for key, one in history.rollbacks.items() if key not in covered}
+    quarantine = {key: one for key, one in history.quarantine.items() if key not in taken.services}
+    retries = {key: one for key, one in history.retries.items() if key not in taken.services}
+    return replace(history, rollbacks={**kept, target: taken}, quarantine=quarantine, retries=retries)
+
+
+# --- switch ----------------------------------------------------------------------------------------------------------
+
+
+def _switched(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> bool:
+    """Make the stack run what counts now. Where a resident reconciler has the lease, it does that."""
+    from reconciler.settle import verdict_of
+
+    try:
+        report = _settled(place, told, timeout_seconds, stack)
+    except Refused as refusal:
+        say(f"note: {refusal}: it switches within its interval\n", sys.stderr)
+        return True
+    except ReconcilerError as error:
+        say(f"error: not switched: {error}\n", sys.stderr)
+        return False
+    wrong = verdict_of(report, stack)
+    for line in wrong:
+        say(f"error: {line}\n", sys.stderr)
+    if not wrong:
+        say(f"{stack}: runs it\n")
+    return not wrong
+
+
+def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> Report:
+    from reconciler.claim import Claim
+    from reconciler.settle import DRAIN_SECONDS, settle
+    from reconciler.wake import listening
+
+    reconciler = place.reconciler(told)
+    reconciler.only = stack
+    reconciler.refresh()
+    if reconciler.wanted is None and reconciler.trouble is not None:
+        raise reconciler.trouble
+    world = reconciler.world
+    claim = Claim(world.runtime, world.clock, place.holder())
+    with listening(world.runtime) as bell:
+        try:
+            return settle(reconciler, claim, lambda report: None, bell.wait, timeout_seconds)
+        finally:
+            reconciler.applier.stop(DRAIN_SECONDS)
+            claim.release()
+            if reconciler.applier.busy:
+                leave_within(LEAVE_SECONDS, FAILED)
+
+
+# --- commit ----------------------------------------------------------------------------------------------------------
+
+
+def _committed(desk: Desk, writer: Writer, desired: DesiredState, target: str, taken: Rollback) -> bool:
+    """Bring it to Git, too, and keep in the history what became of that. Says whether the branch has it."""
+    try:
+        written = writer.write(decision(desk, desired, target, taken))
+    except ReconcilerError as error:
+        _note(desk, target, taken, f"not in Git: {error}")
+        say(f"error: it is not in Git, so the hold stays: {error}\n", sys.stderr)
+        if error.hint:
+            say(f"hint: {error.hint}; then say `reconciler rollback {target} --to {taken.to[:7]}` again\n", sys.stderr)
+        return False
+    said = _said(writer, written)
+    _note(desk, target, taken, said)
+    say(f"{target}: {said}\n")
+    return True
+
+
+def decision(desk: Desk, desired: DesiredState, target: str, taken: Rollback) -> Decision:
+    """Return what is to be committed, whatever the branch holds by then."""
+    from reconciler.load.restore import Restoration, restored
+    from reconciler.ports import Decision
+
+    revision, name = desired.revision, desired.environment.name
+    wanted = Restoration(target, desired, desk.source.files(taken.to))
+    return Decision(
+        id=sha256(repr((name, target, taken.origin, taken.to)).encode()).hexdigest()[:20],
+        subject=f"rollback({target}): {taken.origin[:7]}→{taken.to[:7]}",
+        base=revision.id,
+        edit=lambda files: restored(files, wanted, lambda files: desk.load(files, revision)),
+        body=f"{target} of {name} goes back to what {taken.to} asks for.",
+        reason=taken.reason,
+    )
+
+
+def _said(writer: Writer, written: Written) -> str:
+    if not written.commit:
+        return f"{written.branch} asks for it already"
+    if written.branch != writer.branch:
+        return f"commit {written.commit[:7]} on {written.branch}, for a pull request; held until {writer.branch} has it"
+    return f"commit {written.commit[:7]} on {written.branch}"
+
+
+def _note(desk: Desk, target: str, taken: Rollback, written: str) -> None:
+    def noted(history: History) -> History:
+        if history.rollbacks.get(target) != taken:
+            return history  # It has ended meanwhile, or somebody has said something else.
+        return replace(history, rollbacks={**history.rollbacks, target: replace(taken, written=written)})
+
+    desk.store.change(noted)
