@@ -28,6 +28,8 @@ VERBS = {
     "resume": "go on with what was suspended",
     "rollback": "go back to the version before, at once and in Git",
     "scale": "commit how many replicas a service has",
+    "adopt": "take over what docker compose started, as it runs",
+    "init": "write a repository from what runs",
     "health": "say whether the resident reconciler is well",
     "schema": "print the JSON Schemas of the files people write",
     "docs": "print the documentation",
