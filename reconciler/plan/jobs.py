@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model import labels
 from reconciler.model.desired import Kind
 from reconciler.model.observed import Phase
-from reconciler.model.plan import DeliverFiles, DisconnectNetwork, Failure, Reason, RemoveInstance, StartInstance, Target, Verb
+from reconciler.model.plan import DeliverFiles, DisconnectNetwork, Reason, RemoveInstance, StartInstance, Target, Verb
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.ending import retire
@@ -116,7 +116,7 @@ def _give_up(work: Work, group: str, member: Member, error: str) -> None:
     if _released(work, member):
         work.chain(group, 1, facts(why, "tried again")).then("remove", RemoveInstance(target_of(member)))
     else:
-        work.draft.failures.append(Failure(work.view.service.id, work.view.spec, why))
+        work.fail(group, why)
 
 
 def _released(work: Work, member: Member) -> bool:

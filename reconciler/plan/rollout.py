@@ -14,7 +14,6 @@ from reconciler.model.desired import FailureAction, Order
 from reconciler.model.observed import Phase
 from reconciler.model.plan import (
     DeliverFiles,
-    Failure,
     Reason,
     RemoveInstance,
     RenameInstance,
@@ -204,7 +203,7 @@ def _fail(work: Work, failing: list[Slot]) -> None:
     stay = any(slot.stale for slot in view.slots)
     title = "failed, the old containers stay" if stay else "failed, the last good version comes back"
     group = work.open(Verb.UPDATE, title, facts(why))
-    work.draft.failures.append(Failure(view.service.id, view.spec, why))
+    work.fail(group, why)
     for slot in failing:
         if slot.current is not None and slot.stale is not None:
             _return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)

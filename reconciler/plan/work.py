@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, FailureAction, Heal, Service
 from reconciler.model.observed import Instance, Neighbour
-from reconciler.model.plan import Group, Reason, Target, Verb
+from reconciler.model.plan import Failure, Group, Reason, Target, Verb
 from reconciler.model.spec import spec_hash
 from reconciler.plan.draft import Chain, Draft
 from reconciler.plan.order import lenders, owners
 from reconciler.plan.reasons import facts
 from reconciler.plan.view import Member, ServiceView, World, asks
+
+NOTED = timedelta(seconds=1)
+"""So soon a failure is noted and planned with; a state directory that takes no notes makes no loop that spins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Work:
 
     def reasons(self, group: str) -> tuple[Reason, ...]:
         return self.draft.groups[group].reasons
+
+    def fail(self, group: str, why: str) -> None:
+        """Note that this version failed. What follows from that the next turn plans, which is due as soon as it is noted."""
+        self.draft.failures.append(Failure(self.view.service.id, self.view.spec, why))
+        self.draft.wait(group, "go on without this version", "its failure is noted", wake_at=self.world.now + NOTED)
 
     # --- drift -------------------------------------------------------------------------------------------------------
 
