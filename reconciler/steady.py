@@ -19,13 +19,21 @@ NOTICEABLE = timedelta(seconds=5)
 
 UNMOVED = timedelta()
 
+TIMES = ("created", "started", "finished")
+"""Each is judged by itself: a container may have been made before the clock was set, and have ended after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """When a container was started, as the engine tells it, and how far the clock was set since."""
+    """A time of a container's life as the engine tells it, and how far the clock was set since."""
 
-    started: datetime | None
+    time: datetime
     moved: timedelta = UNMOVED
+
+    @property
+    def now(self) -> datetime:
+        """That time as today's clock would have told it."""
+        return self.time + self.moved
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class Steady:
     clock: Clock
     _wall: datetime | None = None
     _monotonic: float = 0.0
-    _told: dict[str, Told] = field(default_factory=dict)
+    _told: dict[tuple[str, str], Told] = field(default_factory=dict)
     _since_seen: timedelta = UNMOVED
 
     def set_by(self) -> timedelta:
@@ -49,33 +57,31 @@ class Steady:
 
     def corrected(self, observed: ObservedState) -> ObservedState:
         """Return the snapshot with every container as old as it is, wherever the clock was set since the last one."""
-        self._told = {one.id: self._told_now(one, observed.at, self._since_seen) for one in observed.instances}
+        self._told = {
+            (one.id, name): self._told_now((one.id, name), time, observed.at)
+            for one in observed.instances
+            for name in TIMES
+            if (time := getattr(one, name)) is not None
+        }
         self._since_seen = UNMOVED
-        return replace(observed, instances=tuple(_moved(one, self._told[one.id].moved) for one in observed.instances))
+        return replace(observed, instances=tuple(map(self._as_old_as_it_is, observed.instances)))
 
-    def _told_now(self, instance: Instance, now: datetime, by: timedelta) -> Told:
-        """A start that was known before, or that today's clock has not come to yet, is from before the setting."""
-        started, before = instance.started, self._told.get(instance.id)
-        if before is not None and before.started == started:
-            return Told(started, before.moved + by)
-        if started is not None and started > now:
-            return Told(started, now - started)  # How old it is nobody knows: at least it gets older from now on.
-        return Told(started, by if started is not None and UNMOVED < by <= now - started else UNMOVED)
+    def _told_now(self, key: tuple[str, str], time: datetime, now: datetime) -> Told:
+        """What was known before, or what today's clock has not come to yet, is from before the setting."""
+        before, by = self._told.get(key), self._since_seen
+        if before is not None and before.time == time:
+            return Told(time, before.moved + by)
+        if time > now:
+            return Told(time, now - time)  # How long ago it was nobody knows: at least it gets older from now on.
+        return Told(time, by if UNMOVED < by <= now - time else UNMOVED)
 
+    def _as_old_as_it_is(self, instance: Instance) -> Instance:
+        created, started, finished = (self._now(instance, name) for name in TIMES)
+        return replace(instance, created=created, started=started, finished=finished)
 
-def _moved(instance: Instance, by: timedelta) -> Instance:
-    if not by:
-        return instance
-    return replace(
-        instance,
-        created=_later(instance.created, by),
-        started=_later(instance.started, by),
-        finished=_later(instance.finished, by),
-    )
-
-
-def _later(time: datetime | None, by: timedelta) -> datetime | None:
-    return time + by if time else None
+    def _now(self, instance: Instance, name: str) -> datetime | None:
+        told = self._told.get((instance.id, name))
+        return told.now if told else None
 
 
 def moved(history: History, by: timedelta) -> History:
