@@ -103,7 +103,7 @@ DEMO = "$(python -c 'import reconciler.cli as cli; print(*cli.__path__)')/demo"
 @pytest.mark.parametrize(
     ("what", "script"),
     [
-        ("the program and all it imports", "python -c 'import reconciler, docker, git, pydantic, watchfiles, yaml'"),
+        ("the program and all it imports", "python -c 'import reconciler, docker, pydantic, rich, watchfiles, yaml'"),
         ("the command line", "reconciler --version"),
         ("git", "git --version"),
         ("ssh, for a user with a name", "ssh -V"),
