@@ -98,11 +98,11 @@ def _plan_parts(world: World, stack: Stack, draft: Draft, *, apart: bool) -> Non
 
 def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     service, work = view.service, Work(world, view, draft)
-    if service.id in world.frozen:
-        tend(work)
-        return
     if service.id in draft.busy:
         draft.wait(service.id, "go on", "what is in flight has ended")
+        return
+    if service.id in world.frozen:
+        tend(work)
         return
     if blocked_by_engine(world, view, draft) or _waits_for_retry(work):
         return

@@ -47,7 +47,7 @@ def plan_networks(world: World, stack: Stack, draft: Draft) -> None:
             draft.block(
                 key, "R132", f"network {network.name} exists and is not ours", _take_over(found[0].labels), network.source
             )
-        elif differences := tuple(_network_differences(network, ours[0])):
+        elif differences := tuple(network_differences(network, ours[0])):
             _change_network(world, stack, network, ours[0], differences, draft, key)
 
 
@@ -88,7 +88,8 @@ def _take_over(tags: Mapping[str, str]) -> str:
 _ENGINE_DEFAULTS: Mapping[str, Any] = {"Driver": "bridge"}
 
 
-def _network_differences(network: Network, found: ObservedNetwork) -> Iterator[Reason]:
+def network_differences(network: Network, found: ObservedNetwork) -> Iterator[Reason]:
+    """Yield what of a network's definition is otherwise on the engine."""
     for field, want in sorted(network.payload.items()):
         have = found.detail.get(field)
         if field in ("Labels", "CheckDuplicate", "Name") or _covers(want or _ENGINE_DEFAULTS.get(field), have):

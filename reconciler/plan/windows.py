@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
-from reconciler.model.desired import DesiredState, Service, Stack
+from reconciler.model.desired import DesiredState, Network, Service, Stack, Volume
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Held
 from reconciler.model.schedule import Window, WindowKind
 from reconciler.plan.fleet import muster
+from reconciler.plan.resources import network_differences
 from reconciler.plan.view import Member, ServiceView, asks, build_views
 
 MOST_BOUNDARIES = 100
@@ -43,10 +45,11 @@ class Change:
     added: tuple[Service, ...] = ()
     changed: tuple[Service, ...] = ()
     removed: tuple[Service, ...] = ()
-    resources: bool = False
+    networks: tuple[Network, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed or self.resources)
+        return bool(self.services or self.networks or self.volumes)
 
     @property
     def services(self) -> frozenset[str]:
@@ -60,26 +63,26 @@ class Change:
 
 def within_windows(wanted: DesiredState, previous: DesiredState | None, observed: ObservedState, history: History) -> Within:
     """Return what counts at the time of the snapshot."""
-    gone = _gone(wanted, previous)
-    closed = {stack.name: why for stack in (*wanted.stacks, *gone) if (why := closed_by(stack.windows, observed.at))}
-    if not closed:
+    now, before = _by_name(wanted), _by_name(previous)
+    latest = {**before, **now}
+    closed = {name: why for name, stack in latest.items() if (why := closed_by(stack.windows, observed.at))}
+    if not closed or history.applied == wanted.revision.id:
         return Within(wanted)
-    sight = _Sight(_views(wanted, observed, history), _views(previous, observed, history) if previous else {}, history)
-    before = {stack.name: stack for stack in previous.stacks} if previous else {}
-    stacks, held, frozen = list[Stack](), list[Held](), set[str]()
-    for stack in (*wanted.stacks, *gone):
-        change = sight.change(None if stack in gone else stack, before.get(stack.name)) if stack.name in closed else Change()
-        begun = change and sight.has_begun(change)
-        if not change or begun:
-            stacks.extend([] if stack in gone else [stack])
-            continue
-        held.append(_held(stack, change, closed[stack.name], observed.at))
-        if sight.is_alien(change):
-            frozen |= change.services
-            stacks.append(stack)
-        elif stack.name in before:
-            stacks.append(sight.last_good(stack, before[stack.name]))
-    return Within(replace(wanted, stacks=tuple(stacks)), tuple(held), frozenset(frozen))
+    sight = _Sight(_views(wanted, observed, history), _views(previous, observed, history), observed, history)
+    changes = {name: sight.change(now.get(name), before.get(name)) for name in closed}
+    holding = {name: change for name, change in changes.items() if change and not sight.has_begun(change)}
+    alien = {name for name, change in holding.items() if sight.is_alien(change)}
+    counts = {name: stack for name, stack in now.items() if name not in holding or name in alien}
+    counts |= {name: sight.last_good(latest[name], before[name]) for name in holding.keys() - alien if name in before}
+    return Within(
+        replace(wanted, stacks=tuple(counts[name] for name in (*now, *(before.keys() - now.keys())) if name in counts)),
+        tuple(_held(latest[name], holding[name], closed[name], observed.at) for name in latest if name in holding),
+        frozenset(id for name in alien for id in holding[name].services),
+    )
+
+
+def _by_name(desired: DesiredState | None) -> dict[str, Stack]:
+    return {stack.name: stack for stack in desired.stacks} if desired else {}
 
 
 def without_windows(desired: DesiredState) -> DesiredState:
@@ -113,12 +116,6 @@ def opens_at(windows: Iterable[Window], at: datetime) -> datetime | None:
     return moment
 
 
-def _gone(wanted: DesiredState, previous: DesiredState | None) -> tuple[Stack, ...]:
-    """Stacks that Git no longer has: to remove them is a change of theirs."""
-    names = {stack.name for stack in wanted.stacks}
-    return tuple(stack for stack in previous.stacks if stack.name not in names) if previous else ()
-
-
 def _held(stack: Stack, change: Change, why: str, at: datetime) -> Held:
     return Held(stack.name, why, str(change), opens_at(stack.windows, at), change.services)
 
@@ -126,8 +123,8 @@ def _held(stack: Stack, change: Change, why: str, at: datetime) -> Held:
 # --- what is there of it ---------------------------------------------------------------------------------------------
 
 
-def _views(desired: DesiredState, observed: ObservedState, history: History) -> Mapping[str, ServiceView]:
-    return build_views(desired, observed, history, muster(desired, observed))
+def _views(desired: DesiredState | None, observed: ObservedState, history: History) -> Mapping[str, ServiceView]:
+    return {} if desired is None else build_views(desired, observed, history, muster(desired, observed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +133,7 @@ class _Sight:
 
     new: Mapping[str, ServiceView]
     old: Mapping[str, ServiceView]
+    observed: ObservedState = field(repr=False)
     history: History = field(repr=False)
 
     def change(self, stack: Stack | None, before: Stack | None) -> Change:
@@ -147,12 +145,13 @@ class _Sight:
             added=tuple(service for name, service in ours.items() if name not in theirs),
             changed=tuple(service for service, old in both if self._asks(_no_more(service, old)) != self._asks(old)),
             removed=tuple(old for name, old in theirs.items() if name not in ours and self._there(old)),
-            resources=stack is not None and before is not None and _resources(stack) != _resources(before),
+            networks=_other(stack.networks, before.networks if before else ()) if stack else (),
+            volumes=_other(stack.volumes, before.volumes if before else ()) if stack else (),
         )
 
     def has_begun(self, change: Change) -> bool:
-        """Say whether something of the new version is there: a new service, or a container that only the new one fits."""
-        if any(self.new[service.id].members for service in change.added):
+        """Say whether something of the new version is there: what is new in it, or a container that only it fits."""
+        if any(self.new[service.id].members for service in change.added) or self._has_made(change):
             return True
         return any(new.comparison.same and not old.comparison.same for new, old in self._seen(change))
 
@@ -169,6 +168,13 @@ class _Sight:
             if old.name in replicas or self._there(old)
         )
         return replace(before, services=services, adopt=stack.adopt, windows=stack.windows, source=stack.source)
+
+    def _has_made(self, change: Change) -> bool:
+        networks = {one.name: one for one in self.observed.networks}
+        volumes = {one.name for one in self.observed.volumes}
+        made = (one for one in change.networks if one.name in networks and not one.external)
+        fits = any(not any(network_differences(one, networks[one.name])) for one in made)
+        return fits or any(one.name in volumes and not one.external for one in change.volumes)
 
     def _asks(self, service: Service) -> tuple[object, ...]:
         return asks(service, self.history.key)
@@ -187,8 +193,10 @@ def _no_more(service: Service, before: Service) -> Service:
     return replace(service, replicas=min(service.replicas, before.replicas))
 
 
-def _resources(stack: Stack) -> tuple[object, ...]:
-    return (
-        [(one.name, one.external, one.payload) for one in stack.networks],
-        [(one.name, one.external, one.payload) for one in stack.volumes],
-    )
+Resource = TypeVar("Resource", Network, Volume)
+
+
+def _other(ours: Iterable[Resource], theirs: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Return ours that are not among theirs as they are."""
+    known = {one.name: (one.external, one.payload) for one in theirs}
+    return tuple(one for one in ours if known.get(one.name) != (one.external, one.payload))
