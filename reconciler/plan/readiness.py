@@ -55,6 +55,20 @@ def why_failed(instance: Instance, service: Service, now: datetime) -> str:
     return ""
 
 
+def was_stopped(instance: Instance) -> bool:
+    """Say whether somebody stopped or killed it: had it ended by itself, the engine would have started it again."""
+    if instance.phase is not Phase.EXITED or instance.detail.get("State", {}).get("Error"):
+        return False
+    policy = instance.detail.get("HostConfig", {}).get("RestartPolicy") or {}
+    match policy.get("Name"):
+        case "always" | "unless-stopped":
+            return True
+        case "on-failure":
+            return instance.exit_code != 0 and not policy.get("MaximumRetryCount")
+        case _:
+            return False
+
+
 def start_error(instance: Instance) -> str:
     """What the engine said when it could not start a created container, in one line."""
     if instance.phase is not Phase.CREATED:

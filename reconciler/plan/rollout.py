@@ -27,7 +27,7 @@ from reconciler.plan.draft import Chain
 from reconciler.plan.ending import ports_are_free, retire, stop
 from reconciler.plan.gates import unmet
 from reconciler.plan.order import recreates
-from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, why_failed
+from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, was_stopped, why_failed
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.upkeep import await_ready, bring_back, keep, unpause
 from reconciler.plan.view import Member, Slot
@@ -114,7 +114,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
     chain = work.chain(group, slot.number, work.reasons(group))
     if stale.instance.name.endswith(instances.TEMPORARY):
         _take_back(work, chain, slot, current, stale)
-    elif current.instance.phase is Phase.CREATED:
+    elif current.instance.phase is Phase.CREATED or (current.instance.phase is Phase.EXITED and not _has_come(work, current)):
         stops = stale if work.view.order[0] is Order.STOP_FIRST else None
         _start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
@@ -173,6 +173,8 @@ def _why_slot_failed(work: Work, slot: Slot) -> str:
         return ""
     if slot.stale is not None and slot.stale.instance.name.endswith(instances.TEMPORARY):
         return ""
+    if was_stopped(slot.current.instance) and not work.view.held:
+        return ""  # By somebody's hands, or by us while Git asked for something else: that says nothing of its version.
     return why_failed(slot.current.instance, work.view.service, work.world.now)
 
 
