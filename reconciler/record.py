@@ -59,6 +59,7 @@ def learn(
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
         asked={**known.asked, **dict.fromkeys(asked, now)},
+        overruled={name: one for name, one in known.overruled.items() if one.revision == plan.revision_id},
         suspended={name: one for name, one in known.suspended.items() if one.holds(plan.observed_at)},
     )
 

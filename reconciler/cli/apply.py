@@ -34,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = "where the desired state is, or a plan that `plan --out` wrote; then stacks with `sync: manual` to release"
     parser.add_argument("words", nargs="*", metavar="SOURCE|PLAN|STACK", help=words)
     configure_place(parser, source=False)
+    told = "begin what windows hold of this revision, for all stacks or those named; say why"
+    parser.add_argument("--override-windows", type=_reason, metavar="REASON", help=told)
     parser.add_argument("--timeout", type=_seconds, default=float("inf"), metavar="SECONDS", help="give up after so long")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but what is wrong")
 
@@ -52,10 +54,17 @@ def run(args: argparse.Namespace) -> int:
         if reconciler.trouble is not None:
             raise reconciler.trouble
         assert reconciler.wanted is not None, "a source without trouble has a valid revision"
-        _release(reconciler, reconciler.wanted, stacks)
+        _release(reconciler, reconciler.wanted, stacks, overrides=bool(args.override_windows))
+        _override(reconciler, reconciler.wanted, stacks, args.override_windows or "")
         _show_plan(reconciler, bound, quiet=args.quiet)
         report, count = _settled(place, reconciler, told, args.timeout)
     return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why")
+    return " ".join(text.split())
 
 
 def _seconds(text: str) -> float:
@@ -98,7 +107,7 @@ def _read_plan(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str]) -> None:
+def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str], *, overrides: bool) -> None:
     """Let the new revision through to stacks that wait for a person."""
     known = {stack.name: stack for stack in desired.stacks}
     for name in stacks:
@@ -107,12 +116,23 @@ def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str
 
             hint = suggest(name, known) or f"there are {', '.join(known)}"
             raise UsageError(f"there is no stack {name!r} in {desired.environment.name}", hint=hint)
-        if known[name].sync != "manual":
+        if known[name].sync != "manual" and not overrides:
             say(f"note: stack {name} is applied in any case: its sync is automatic\n", sys.stderr)
     manual = {name: desired.revision.id for name in stacks if known[name].sync == "manual"}
     if manual:
         reconciler.world.store.change(lambda history: replace(history, manual={**history.manual, **manual}))
         say(f"note: {', '.join(manual)} released at {desired.revision.short}\n", sys.stderr)
+
+
+def _override(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str], reason: str) -> None:
+    """Let the new revision through windows: kept in the history, so that whoever holds the lease obeys too."""
+    from reconciler.model.history import EVERYTHING, Overrule
+
+    if reason:
+        names, word = tuple(stacks) or (EVERYTHING,), Overrule(desired.revision.id, reason)
+        reconciler.world.store.change(
+            lambda history: replace(history, overruled={**history.overruled, **dict.fromkeys(names, word)})
+        )
 
 
 # --- the plan, once --------------------------------------------------------------------------------------------------

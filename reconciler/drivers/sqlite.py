@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Quarantine, Rollback, Suspension
+from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 
 MOST_TURNS = {False: 1000, True: 200}
@@ -39,6 +39,9 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     UPDATE history SET document = json_set(document, '$.rollbacks', json('{}'));
+    """,
+    """
+    UPDATE history SET document = json_set(document, '$.overruled', json('{}'));
     """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
@@ -251,6 +254,7 @@ def _read_history(document: Mapping[str, Any], key: HashKey) -> History:
         replaced={(slot, spec): count for slot, spec, count in document["replaced"]},
         updated=_times(document["updated"]),
         asked=_times(document["asked"]),
+        overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
         rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
     )

@@ -61,6 +61,14 @@ class Suspension:
 
 
 @dataclass(frozen=True, slots=True)
+class Overrule:
+    """A person's word that a revision does not wait for windows, and why."""
+
+    revision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rollback:
     """A person's word that a stack or service runs an older version, until Git asks for another one than it did then.
 
@@ -102,6 +110,7 @@ class History:
     updated      service id -> when a slot of it was last replaced (update_config.delay)
     asked        image reference -> when the image registry was last asked (pull_policy: always)
     suspended    stack, "stack/service" or EVERYTHING -> the suspension
+    overruled    stack or EVERYTHING -> which revision waits for no window
     rollbacks    stack or "stack/service" -> the rollback
     """
 
@@ -121,4 +130,5 @@ class History:
     updated: Mapping[str, datetime] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)
     suspended: Mapping[str, Suspension] = field(default_factory=dict)
+    overruled: Mapping[str, Overrule] = field(default_factory=dict)
     rollbacks: Mapping[str, Rollback] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from reconciler.plan.rollout import roll
 from reconciler.plan.suspended import held_back, suspension_of
 from reconciler.plan.upkeep import tend
 from reconciler.plan.view import ServiceView, World, build_views
-from reconciler.plan.windows import within_windows
+from reconciler.plan.windows import overruled, within_windows
 from reconciler.plan.work import Work
 
 
@@ -64,6 +64,9 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
     for name in withheld(desired, world.history):
         draft.withheld.append(name)
         draft.notes.append(f"stack {name}: sync is manual; `reconciler apply {name}` releases {desired.revision.short}")
+    for stack in desired.stacks:
+        if word := overruled(world.history, stack.name, desired.revision):
+            draft.notes.append(f"stack {stack.name}: windows are overruled for {desired.revision.short}: {word.reason}")
     for service in fallen_back(world.desired, desired, world.history):
         failed = world.history.quarantine[service.id]
         hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"

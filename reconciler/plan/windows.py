@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.model.desired import DesiredState, Network, Service, Stack, Volume
-from reconciler.model.history import History
+from reconciler.model.history import EVERYTHING, History, Overrule
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Held
 from reconciler.model.schedule import Window, WindowKind
+from reconciler.model.source import Revision
 from reconciler.plan.fleet import muster
 from reconciler.plan.resources import network_differences
 from reconciler.plan.view import Member, ServiceView, asks, build_views
@@ -66,6 +67,7 @@ def within_windows(wanted: DesiredState, previous: DesiredState | None, observed
     now, before = _by_name(wanted), _by_name(previous)
     latest = {**before, **now}
     closed = {name: why for name, stack in latest.items() if (why := closed_by(stack.windows, observed.at))}
+    closed = {name: why for name, why in closed.items() if overruled(history, name, wanted.revision) is None}
     if not closed or history.applied == wanted.revision.id:
         return Within(wanted)
     sight = _Sight(_views(wanted, observed, history), _views(previous, observed, history), observed, history)
@@ -83,6 +85,12 @@ def within_windows(wanted: DesiredState, previous: DesiredState | None, observed
 
 def _by_name(desired: DesiredState | None) -> dict[str, Stack]:
     return {stack.name: stack for stack in desired.stacks} if desired else {}
+
+
+def overruled(history: History, stack: str, revision: Revision) -> Overrule | None:
+    """Return a person's word that the stack does not wait for its windows with this revision."""
+    said = (history.overruled.get(name) for name in (EVERYTHING, stack))
+    return next((one for one in said if one is not None and one.revision == revision.id), None)
 
 
 def without_windows(desired: DesiredState) -> DesiredState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from stage import SETTINGS, Stage
@@ -14,6 +14,7 @@ from reconciler.cli.sight import Lookout
 from reconciler.cli.times import coming, moment, span
 from reconciler.drivers.memory import MemoryRuntime
 from reconciler.load.loading import load
+from reconciler.model.history import Overrule
 from reconciler.ports import Clock, Runtime, Source, Store
 from reconciler.reading import Load
 
@@ -77,6 +78,11 @@ class Reader(Stage):
         end = coming(until, now) if until else now + span(length) if length else None
         told = suspend.suspend(self.store, now, targets, everything=not targets, reason=reason, until=end)
         yield from told.splitlines()
+
+    def do_override(self, stack: str, *reason: str) -> None:
+        """`apply STACK --override-windows REASON`, but for the applying."""
+        word = Overrule(self.repository.fetch().id, " ".join(reason))
+        self.store.change(lambda history: replace(history, overruled={**history.overruled, stack: word}))
 
     def do_resume(self, *targets: str) -> Iterator[str]:
         yield from resume.resume(self.store, self.clock.now(), targets, everything=not targets).splitlines()

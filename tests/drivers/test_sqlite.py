@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from reconciler.drivers.memory import MemoryStore
 from reconciler.drivers.sqlite import MIGRATIONS, MOST_TURNS, SqliteStore
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Quarantine, Rollback, Suspension
+from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 from reconciler.ports import Store
 
@@ -106,6 +106,7 @@ _histories = st.builds(
     replaced=st.dictionaries(st.tuples(_names, _names), st.integers(0, 9), max_size=2),
     updated=st.dictionaries(_names, _times, max_size=2),
     asked=st.dictionaries(_names, _times, max_size=2),
+    overruled=st.dictionaries(_names, st.builds(Overrule, _names, _names), max_size=2),
     suspended=st.dictionaries(_names, st.builds(Suspension, _names, _times, st.none() | _times), max_size=2),
     rollbacks=st.dictionaries(
         _names, st.builds(Rollback, _names, _names, st.tuples(_names), _names, _times, _names), max_size=2
@@ -201,7 +202,7 @@ def test_an_older_database_is_brought_up_to_date_with_what_it_holds(tmp_path: Pa
 def test_a_database_of_the_first_version_keeps_its_history(tmp_path: Path) -> None:
     SqliteStore(tmp_path, migrations=MIGRATIONS[:1])
     document = asdict(replace(History(HashKey("", b"")), applied="a" * 40, pulled=[]))  # type: ignore[arg-type]
-    del document["key"], document["suspended"], document["rollbacks"]
+    del document["key"], document["suspended"], document["rollbacks"], document["overruled"]
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as database:
         database.execute("INSERT INTO history (only, document) VALUES (1, ?)", (json.dumps({**document, "replaced": []}),))
     history = SqliteStore(tmp_path).history()

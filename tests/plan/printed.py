@@ -11,7 +11,7 @@ import yaml
 
 from reconciler.load.loading import load
 from reconciler.model.desired import DesiredState
-from reconciler.model.history import Backoff, HashKey, History, Quarantine, Suspension
+from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Suspension
 from reconciler.model.observed import Engine, Instance, Neighbour, ObservedState, Phase, Probe
 from reconciler.model.source import Revision
 from reconciler.model.spec import spec_hash
@@ -100,9 +100,10 @@ def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredS
         name: Suspension(one.get("reason", ""), NOW, NOW + timedelta(seconds=one["for"]) if "for" in one else None)
         for name, one in said.get("suspended", {}).items()
     }
+    overruled = {name: Overrule(wanted.revision.id, reason) for name, reason in said.get("overruled", {}).items()}
     return History(
         KEY, fresh=said.get("fresh", False), applied=applied or "", quarantine=quarantine, heals=heals, jobs=jobs,
-        updated=updated, replaced=replaced, suspended=suspended,
+        updated=updated, replaced=replaced, suspended=suspended, overruled=overruled,
     )  # fmt: skip
 
 
