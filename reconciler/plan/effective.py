@@ -1,16 +1,18 @@
 """Which version of each stack and service counts now: Git's newest, or the last good one?
 
 A stack that waits for `apply STACK` (sync: manual) and a service whose newest spec failed keep the version of the last
-revision that was applied whole, so that what runs goes on being healed.
+revision that was applied whole, so that what runs goes on being healed. So does a service that waits for a job whose
+newest version failed: a release does not go out past a migration that broke.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from reconciler.model.desired import DesiredState, FailureAction, Service, Stack, SyncMode
+from reconciler.model.desired import Condition, DesiredState, FailureAction, Kind, Service, Stack, SyncMode
 from reconciler.model.history import History
-from reconciler.plan.view import failure_of
+from reconciler.plan.view import asks, failure_of
 
 
 def effective(desired: DesiredState, previous: DesiredState | None, history: History) -> DesiredState:
@@ -39,6 +41,22 @@ def fallen_back(effective: DesiredState, newest: DesiredState, history: History)
     )
 
 
+def kept_back(effective: DesiredState, newest: DesiredState, history: History) -> Iterator[tuple[Service, str]]:
+    """Yield the newest version of each service that keeps its older one because of a job that failed, and the job's name."""
+    older = older_versions(effective, newest, history)
+    for job in fallen_back(effective, newest, history):
+        for service in newest.stack(job.stack).services:
+            if service.id in older and _follows(service, {job.name}):
+                yield service, job.name
+
+
+def older_versions(effective: DesiredState, newest: DesiredState, history: History) -> frozenset[str]:
+    """Return the ids of the services that do not count as Git's newest revision asks for them."""
+    asked = {service.id: service for stack in newest.stacks for service in stack.services}
+    pairs = ((one, asked.get(one.id, one)) for stack in effective.stacks for one in stack.services)
+    return frozenset(one.id for one, new in pairs if one is not new and asks(one, history.key) != asks(new, history.key))
+
+
 def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
     return stack.sync is SyncMode.AUTO or history.manual.get(stack.name) == desired.revision.id
 
@@ -48,7 +66,9 @@ def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: H
         return before
     if before is None:
         return stack
-    services = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)
+    chosen = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)
+    failed = {new.name for new, one in zip(stack.services, chosen, strict=True) if one is not new and new.kind is Kind.JOB}
+    services = tuple(_older(one, before) if _follows(one, failed) else one for one in chosen)
     return with_resources(replace(stack, services=services), before)
 
 
@@ -56,7 +76,16 @@ def _service(service: Service, before: Stack, revision: str, history: History) -
     """Fall back to the last good version where the newest failed and Git asks for a rollback."""
     if not failure_of(service, revision, history) or service.update.failure_action is not FailureAction.ROLLBACK:
         return service
+    return _older(service, before)
+
+
+def _older(service: Service, before: Stack) -> Service:
     return next((old for old in before.services if old.name == service.name), service)
+
+
+def _follows(service: Service, jobs: Collection[str]) -> bool:
+    """It starts only after one of these jobs. That an older version of the job once ended well does not help it."""
+    return any(one.condition is Condition.COMPLETED and one.on in jobs for one in service.depends_on)
 
 
 def with_resources(stack: Stack, before: Stack) -> Stack:

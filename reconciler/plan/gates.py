@@ -47,11 +47,17 @@ def _of_stack(world: World, stack: str) -> Iterator[ServiceView]:
 def _dependencies(world: World, service: Service, healing: bool) -> Iterator[str]:
     for dependency in service.depends_on:
         view = world.views.get(f"{service.stack}/{dependency.on}")
-        if view is not None and not _met(world, view, dependency, healing):
+        if view is not None and not (_counts(world, service, dependency) and _met(world, view, dependency, healing)):
             yield f"{dependency.on} {_WORDS[dependency.condition]}{_trouble(world, view, dependency.condition)}"
 
 
 _WORDS = {Condition.STARTED: "is started", Condition.HEALTHY: "is healthy", Condition.COMPLETED: "has completed"}
+
+
+def _counts(world: World, service: Service, dependency: Dependency) -> bool:
+    """A job that fell back to an older version has completed for those that are older, too; its new one has not."""
+    fell_back = f"{service.stack}/{dependency.on}" in world.older and service.id not in world.older
+    return not (fell_back and dependency.condition is Condition.COMPLETED)
 
 
 def _met(world: World, view: ServiceView, dependency: Dependency, healing: bool) -> bool:

@@ -10,7 +10,7 @@ from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
 from reconciler.plan.draft import Draft
-from reconciler.plan.effective import effective, fallen_back, withheld
+from reconciler.plan.effective import effective, fallen_back, kept_back, older_versions, withheld
 from reconciler.plan.fleet import muster
 from reconciler.plan.jobs import run_job
 from reconciler.plan.moved import moved_away
@@ -54,7 +54,8 @@ def survey(desired: DesiredState, observed: ObservedState, history: History, pre
     within = within_windows(effective(desired, previous, history), previous, observed, history)
     wanted, fleet = within.desired, muster(within.desired, observed)
     views = build_views(wanted, observed, history, fleet)
-    return World(wanted, observed, history, fleet, views, previous, within.held, within.frozen)
+    older = older_versions(wanted, desired, history)
+    return World(wanted, observed, history, fleet, views, previous, within.held, within.frozen, older)
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
@@ -71,6 +72,9 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
         failed = world.history.quarantine[service.id]
         hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"
         draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed.message}", hint, service.mark("image"))
+    for service, job in kept_back(world.desired, desired, world.history):
+        message = f"{service.id} keeps its version: it waits for {job}, which failed"
+        draft.block(service.id, "R142", message, f"it follows once {job} has ended well", service.mark("depends_on"))
     draft.held.extend((*world.held, *rolled_back(world.history)))
     for neighbour in sorted(world.observed.unknown):
         draft.notes.append(f"{neighbour} did not answer: nothing is decided on its silence")

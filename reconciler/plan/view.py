@@ -83,6 +83,7 @@ class World:
     previous  the last revision applied whole, if it can still be read
     held      what windows hold back
     frozen    ids of services that only live on: see plan/windows.py
+    older     ids of services that do not count as Git's newest revision asks for them: see plan/effective.py
     views     by service id, for the services as they are wanted *now* (a quarantined spec falls back to the last good one)
     """
 
@@ -94,6 +95,7 @@ class World:
     previous: DesiredState | None = None
     held: tuple[Held, ...] = ()
     frozen: frozenset[str] = frozenset()
+    older: frozenset[str] = frozenset()
 
     @property
     def now(self) -> datetime:
