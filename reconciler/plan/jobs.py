@@ -13,6 +13,7 @@ from reconciler.plan.finished import finished, marked, marker
 from reconciler.plan.gates import unmet
 from reconciler.plan.readiness import start_error
 from reconciler.plan.reasons import because, facts
+from reconciler.plan.upkeep import unpause
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 
@@ -66,9 +67,9 @@ def _advance(work: Work, slot: Slot) -> None:
 def _again(work: Work, slot: Slot, old: Member) -> None:
     """A changed job runs again, once its last run has ended; what was no job yet would never end."""
     reasons = because(old.comparison, work.view.service, old.instance)
-    if old.instance.running and old.instance.labels.get(labels.KIND, Kind.JOB) == Kind.JOB:
-        group = work.open(Verb.UPDATE, "run again", reasons)
-        work.draft.wait(group, f"run {slot.name}", f"{old.instance.name} has ended")
+    goes_on = old.instance.phase in (Phase.RUNNING, Phase.PAUSED)
+    if goes_on and old.instance.labels.get(labels.KIND, Kind.JOB) == Kind.JOB:
+        _await_end(work, work.open(Verb.UPDATE, "run again", reasons), f"run {slot.name}", slot, old)
         return
     _run(work, slot, reasons, old)
 
@@ -104,7 +105,14 @@ def _watch(work: Work, slot: Slot, member: Member) -> None:
     elif instance.phase is Phase.CREATED:
         _start(work, work.chain(group, slot.number, facts("created, not started")), slot, target_of(member))
     else:
-        work.draft.wait(group, f"finish {slot.name}", f"{instance.name} has ended")
+        _await_end(work, group, f"finish {slot.name}", slot, member)
+
+
+def _await_end(work: Work, group: str, what: str, slot: Slot, member: Member) -> None:
+    """A run that somebody paused has to go on first."""
+    if member.instance.phase is Phase.PAUSED:
+        unpause(work, slot, member)
+    work.draft.wait(group, what, f"{member.instance.name} has ended")
 
 
 def _give_up(work: Work, group: str, member: Member, error: str) -> None:
