@@ -50,7 +50,7 @@ def settle(
         busy = bool(reconciler.applier.busy)
         if is_settled(report, reconciler.only) and not busy:
             return report
-        if progress.is_over(report, reconciler.world.store.history(), clock.monotonic()):
+        if progress.is_over(report, reconciler.world.store.history(), clock.monotonic(), busy=busy):
             return report
         if not (report.plan and report.plan.actions) or busy:
             wait(min(LOOK_AGAIN_SECONDS, RENEW_SECONDS, next_wake(report, LOOK_AGAIN_SECONDS, clock.now())))
@@ -128,10 +128,11 @@ class Progress:
             self.moved_at = now
             self._seen |= news
 
-    def is_over(self, report: Report, history: History, now: float) -> bool:
-        """Say whether waiting on makes no sense."""
+    def is_over(self, report: Report, history: History, now: float, *, busy: bool) -> bool:
+        """Say whether waiting on makes no sense. `busy`: some action is still in flight, such as a long pull."""
         still = now - self.moved_at
-        given_up = still >= AFTER_TRIES_SECONDS and _has_failed_often(report, history)
+        hopeless = _has_failed_often(report, history) or (not busy and _waits_for_a_person(report))
+        given_up = still >= AFTER_TRIES_SECONDS and hopeless
         return now >= self.ends_at or still >= NO_PROGRESS_SECONDS or given_up
 
 
@@ -140,6 +141,12 @@ def _milestones(report: Report) -> Iterator[tuple[object, ...]]:
     for stack in report.stacks:
         for service in stack.services:
             yield service.stack, service.name, service.image, service.ready
+
+
+def _waits_for_a_person(report: Report) -> bool:
+    """Something is held until somebody decides, and whatever else is waited for has no time of its own."""
+    plan = report.plan
+    return plan is not None and bool(plan.blocked) and not any(one.wake_at or one.until for one in plan.waiting)
 
 
 def _has_failed_often(report: Report, history: History) -> bool:

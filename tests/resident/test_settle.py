@@ -57,6 +57,20 @@ def test_an_image_that_is_nowhere_ends_it_after_a_few_tries(place: MemoryPlace) 
     assert seconds < NO_PROGRESS_SECONDS / 5
 
 
+def test_what_only_a_person_can_move_ends_it_soon(place: MemoryPlace) -> None:
+    place.world.image("migrate:1", exits=3, after=1)
+    place.push_files(
+        {
+            "compose.yaml": "services:\n"
+            "  migrate: {image: 'migrate:1', restart: 'no'}\n"
+            "  web: {image: 'web:1', depends_on: {migrate: {condition: service_completed_successfully}}}\n"
+        }
+    )
+    report, seconds = _apply(place)
+    assert "[R130] shop/migrate: this job failed: shop-migrate-1 exited with code 3" in verdict(report)
+    assert seconds < 60
+
+
 def test_what_moves_no_more_ends_it_after_a_quarter_of_an_hour(place: MemoryPlace) -> None:
     place.world.image("db:1", never_healthy=True)
     place.push_files(
