@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from git_remotes import Remote, git, program
+from git_remotes import Remote, Web, git, program, serve
 
 from reconciler.drivers.clock import VirtualClock
-from reconciler.drivers.git import GitSource, GitWriter, Hand
+from reconciler.drivers.git import Credentials, GitSource, GitWriter, Hand
 from reconciler.errors import Conflict, InvalidState, Refused, Unreachable
 from reconciler.load.giturl import parse_url
 from reconciler.ports import Decision, Edits, Files, NewFile, Writer, Written
@@ -437,3 +437,25 @@ def test_no_history_loses_repeats_forces_or_overwrites_anything(seed: int, remot
     for old, new in updates:
         if set(old) != {"0"} and (old, new) not in history.human.forced:
             assert git(remote.path, "merge-base", old, new) == old
+
+
+# --- over the network ------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_is_pushed_over_http_with_the_token_and_a_token_that_may_only_read_is_named(
+    remote: Remote, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cr3t\n")
+    with serve(Web(remote.path.parent, authorization="Basic Z2l0OnMzY3IzdA==")) as web:
+        url = parse_url(web.url(remote.path.name), allow_http=True)
+        source = GitSource(url, "main", tmp_path / "clone", credentials=Credentials(token_file=token))
+        writer = GitWriter(source, Hand(AUTHOR), VirtualClock(), random.Random(1))
+        try:
+            with pytest.raises(Unreachable, match="does not let us in") as refused:
+                writer.write(decide("d1", "web", 3))
+            git(remote.path, "config", "http.receivepack", "true")
+            assert writer.write(decide("d1", "web", 3)).commit == remote.tip()
+        finally:
+            source.close()
+    assert "s3cr3t" not in f"{refused.value}{refused.value.hint}"

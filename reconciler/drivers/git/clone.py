@@ -173,6 +173,13 @@ class Clone:
         words = ("--git-dir", str(self.path), *push, f"{commit}:refs/heads/{branch}")
         return self._talk(*words, seconds=self._limits.fetch_seconds)
 
+    def remote_tip(self, branch: str) -> str | None:
+        """Ask the remote which commit its branch points at; None when there is no such branch."""
+        reference = f"refs/heads/{branch}"
+        listed = self._ask("ls-remote", "--", str(self._url), reference, seconds=self._limits.fetch_seconds)
+        tips = (line.split("\t") for line in listed.lines)
+        return next((commit for commit, name in tips if name == reference), None)
+
     def judge(self, output: Output) -> Exception:
         """Return the error to raise for a run that failed."""
         return faults.fault(output, str(self._url), self._secrets())

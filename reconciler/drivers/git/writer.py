@@ -122,6 +122,8 @@ class GitWriter:
 
     def _made_before(self, decision: Decision, tip: str) -> str:
         """Return the commit of this decision, "" when there is none; it can only have been made after its base."""
+        if tip == decision.base:
+            return ""
         known = [f"^{decision.base}"] if self._clone.resolve(decision.base) else []
         found = self._clone.work("rev-list", "--max-count=1", f"--grep=^{DECISION}: {decision.id}$", tip, *known)
         return next(iter(found.lines), "")
@@ -188,8 +190,10 @@ class GitWriter:
             raise self._clone.judge(output)
         if answer["flag"] == "!":
             return self._rejected(answer["summary"], output)
-        tip = self._clone.fetch_other(target)
+        if self._clone.remote_tip(target) == commit:
+            return True
         # Somebody may have pushed on top of it already; and what was forced away meanwhile is not there.
+        tip = self._clone.fetch_other(target)
         return tip is not None and self._clone.is_ancestor(commit, tip)
 
     def _rejected(self, summary: str, output: Output) -> bool:
