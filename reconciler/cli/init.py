@@ -41,9 +41,10 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or _name(directory)
     found = recovered(place.runtime(), name, args.project)
     files = repository(name, found)
-    _write(directory, files)
+    _require_free(directory, files)
     if secrets:
         _write_secrets(secrets, found)
+    _write(directory, files)
     say("".join(f"{line}\n" for line in _told(directory, files, found, secrets)))
     complain_notes(found)
     return _checked(place, found)
@@ -82,11 +83,11 @@ def repository(environment: str, found: Iterable[Recovered]) -> dict[str, str]:
 
 
 def _with_images(runtime: Runtime, observed: ObservedState) -> ObservedState:
-    """Look up the very images that the containers were made from, whatever their names mean by now."""
+    """Look up the very images that the containers were made from, and what their names mean by now."""
     from reconciler.model.observed import Questions
 
-    ids = frozenset(one.image_id for one in observed.instances if one.image_id)
-    return replace(observed, images=runtime.answer(Questions(images=ids)).images)
+    names = {one.detail["Config"]["Image"] for one in observed.instances} | {one.image_id for one in observed.instances}
+    return replace(observed, images=runtime.answer(Questions(images=frozenset(filter(None, names)))).images)
 
 
 def _name(directory: Path) -> str:
@@ -106,10 +107,13 @@ def _apart(secrets: Path, directory: Path) -> Path:
     return secrets
 
 
-def _write(directory: Path, files: Mapping[str, str]) -> None:
+def _require_free(directory: Path, files: Iterable[str]) -> None:
     there = [path for path in files if (directory / path).exists()]
     if there:
         raise UsageError(f"{directory / there[0]} is there already", hint="name an empty directory; nothing is overwritten")
+
+
+def _write(directory: Path, files: Mapping[str, str]) -> None:
     try:
         for path, text in files.items():
             (directory / path).parent.mkdir(parents=True, exist_ok=True)

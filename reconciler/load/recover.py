@@ -42,7 +42,7 @@ def project_of(tags: Mapping[str, str]) -> str:
 
 
 def recover(project: str, observed: ObservedState) -> Recovered:
-    """Return the project as files; `observed` holds its containers, and their images by id."""
+    """Return the project as files; `observed` holds its containers, and their images by id and by name."""
     instances = sorted((one for one in observed.instances if project_of(one.labels) == project), key=_place)
     around = _surroundings(project, instances, observed)
     services: dict[str, list[Instance]] = {}
@@ -241,6 +241,9 @@ def _notes(services: Mapping[str, list[Instance]], observed: ObservedState) -> I
             yield f"{name}: its seccomp profile was a file; the engine keeps only the content, and security_opt names files"
         if observed.images.get(first.image_id) is None:
             yield f"{name}: the image it was made from is gone, so what that said stands in the file too"
+        reference = str(first.detail["Config"]["Image"])
+        if (named := observed.images.get(reference)) is not None and named.id != first.image_id:
+            yield f"{name}: {reference} names another image by now; a plan replaces its containers"
         if any(member.image_id != first.image_id for member in members):
             yield f"{name}: its containers were made from different images; the file has that of {first.name}"
         if not any(member.running for member in members):

@@ -184,6 +184,13 @@ def test_what_the_engine_does_not_tell_is_said(asked: DesiredState) -> None:
     )
 
 
+def test_a_name_that_means_another_image_by_now_is_told(asked: DesiredState) -> None:
+    observed = as_composed(assume(asked, NOW, History(HashKey("test", b"test"))))
+    other = {reference: replace(image, id="sha256:other") for reference, image in observed.images.items() if image}
+    notes = recover(PROJECT, replace(observed, images=other)).notes
+    assert "image: busybox:1.36 names another image by now; a plan replaces its containers" in notes
+
+
 def test_a_container_of_another_name_and_an_external_network_are_kept() -> None:
     instance = Instance(
         id="c" * 64,
