@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState, Environment
     from reconciler.model.history import History, Rollback
     from reconciler.model.status import Report
-    from reconciler.ports import Clock, Decision, Source, Store, Writer, Written
+    from reconciler.ports import Clock, Decision, Lease, Source, Store, Writer, Written
     from reconciler.reading import Load
     from reconciler.wiring import Workplace
 
@@ -94,8 +94,7 @@ def _newest(desk: Desk) -> DesiredState:
         if not known:
             raise
         say(f"note: {trouble}; going by {known[:7]}, which was seen last\n", sys.stderr)
-        revision = desk.source.revision(known)
-        return desk.load(desk.source.files(revision.id), revision)
+        return _read(desk, known)
 
 
 # --- to what ---------------------------------------------------------------------------------------------------------
@@ -115,6 +114,10 @@ def _version(desk: Desk, desired: DesiredState, target: str, to: str) -> Desired
     """Return the revision to go back to: the one named, else the last one applied whole that asks for another version."""
     from reconciler.model.version import part_of, same
 
+    before = desk.store.history().rollbacks.get(target)
+    if before is not None and not to and same(part_of(_read(desk, before.to), target), part_of(desired, target)):
+        message = f"{target} went back to {before.to[:7]} already, and Git asks for that"
+        raise Refused(message, hint="to go back further, name the revision: --to REVISION")
     if to:
         revision = desk.source.revision(to)
         named = desk.load(desk.source.files(revision.id), revision)
@@ -135,10 +138,14 @@ def _applied(desk: Desk) -> Iterator[DesiredState]:
     ids = (desk.store.history().applied, *(turn.applied for turn in desk.store.turns(1000)))
     for id in [id for id in dict.fromkeys(ids) if id][:MOST_VERSIONS]:
         try:
-            revision = desk.source.revision(id)
-            yield desk.load(desk.source.files(revision.id), revision)
+            yield _read(desk, id)
         except ReconcilerError:
             continue
+
+
+def _read(desk: Desk, name: str) -> DesiredState:
+    revision = desk.source.revision(name)
+    return desk.load(desk.source.files(revision.id), revision)
 
 
 # --- hold ------------------------------------------------------------------------------------------------------------
@@ -172,16 +179,17 @@ def _with(history: History, target: str, taken: Rollback) -> History:
 
 def _switched(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> bool:
     """Make the stack run what counts now. Where a resident reconciler has the lease, it does that."""
+    from reconciler.ports import Lease
     from reconciler.settle import verdict_of
 
     try:
         report = _settled(place, told, timeout_seconds, stack)
-    except Refused as refusal:
-        say(f"note: {refusal}: it switches within its interval\n", sys.stderr)
-        return True
     except ReconcilerError as error:
         say(f"error: not switched: {error}\n", sys.stderr)
         return False
+    if isinstance(report, Lease):
+        say(f"note: {report.holder} holds the lease, and switches within its interval\n", sys.stderr)
+        return True
     wrong = verdict_of(report, stack)
     for line in wrong:
         say(f"error: {line}\n", sys.stderr)
@@ -190,7 +198,8 @@ def _switched(place: Workplace, told: Progress, timeout_seconds: float, stack: s
     return not wrong
 
 
-def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> Report:
+def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> Report | Lease:
+    """Return the last turn, or the lease that somebody else has."""
     from reconciler.claim import Claim
     from reconciler.settle import DRAIN_SECONDS, settle
     from reconciler.wake import listening
@@ -202,6 +211,8 @@ def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: st
         raise reconciler.trouble
     world = reconciler.world
     claim = Claim(world.runtime, world.clock, place.holder())
+    if reconciler.wanted and (lease := claim.held_by_other(reconciler.wanted.environment.name)):
+        return lease
     with listening(world.runtime) as bell:
         try:
             return settle(reconciler, claim, lambda report: None, bell.wait, timeout_seconds)

@@ -59,7 +59,7 @@ def identity(world: World, view: ServiceView, slot: int) -> dict[str, str]:
         labels.FIELDS: fields_set(service),
         **({labels.DELIVERED: "\n".join(sorted(file.target for file in service.files))} if service.files else {}),
         labels.SHOWN: ",".join(shown_names(service)),
-        labels.REVISION: world.desired.revision.id,
+        labels.REVISION: world.revision_of(service),
         labels.ROLE: labels.ROLE_INSTANCE,
         labels.COMPOSE_PROJECT: service.project,
         labels.COMPOSE_SERVICE: service.name,

@@ -129,7 +129,7 @@ def _give_up(work: Work, group: str, member: Member, error: str) -> None:
 
 def _released(work: Work, member: Member) -> bool:
     """The revision moved, or a person said `retry`, after this run was made."""
-    if member.instance.labels.get(labels.REVISION) != work.world.desired.revision.id:
+    if member.instance.labels.get(labels.REVISION) != work.world.revision_of(work.view.service):
         return True
     retried = work.world.history.retried.get(work.view.service.id)
     return retried is not None and (member.instance.finished is None or retried > member.instance.finished)

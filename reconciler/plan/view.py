@@ -101,6 +101,12 @@ class World:
     def now(self) -> datetime:
         return self.observed.at
 
+    def revision_of(self, service: Service) -> str:
+        """Return the id of the revision whose version of the service counts: an older one, where that was rolled back to."""
+        rollbacks = self.history.rollbacks
+        taken_back = rollbacks.get(service.id) or rollbacks.get(service.stack)
+        return taken_back.to if taken_back else self.desired.revision.id
+
 
 def build_views(desired: DesiredState, observed: ObservedState, history: History, fleet: Fleet) -> dict[str, ServiceView]:
     """Return the view of every service, by service id."""

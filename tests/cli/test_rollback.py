@@ -23,6 +23,7 @@ from reconciler.load.giturl import parse_url
 from reconciler.load.loading import load
 from reconciler.loop import Reconciler
 from reconciler.loop import World as Ports
+from reconciler.model import labels
 from reconciler.model.desired import Environment
 from reconciler.model.observed import Phase
 from reconciler.model.status import Report
@@ -266,6 +267,26 @@ def test_what_holds_new_revisions_does_not_hold_a_rollback_and_is_not_taken_back
     assert setting in git(night.remote.path, "show", "main:reconciler.yaml")
     night.apply()
     assert night.running()["web"] == "web:1"
+
+
+def test_said_twice_it_does_not_bring_the_newer_version_back(night: Night) -> None:
+    night.push("web 2", web=2)
+    night.apply()
+    assert night.rollback("shop") == 0
+    for _ in range(2):
+        with pytest.raises(Refused, match="already, and Git asks for that"):
+            night.rollback("shop")
+        night.apply()
+
+
+def test_containers_say_which_revision_they_were_made_for(night: Night) -> None:
+    good = night.remote.tip()
+    night.push("web 2", web=2)
+    night.apply()
+    refuse(night)
+    night.rollback("shop")
+    web = next(one for one in night.world.engine.containers.values() if one.name == "shop-web-1")
+    assert web.labels[labels.REVISION] == good
 
 
 def test_files_that_two_stacks_read_go_back_where_that_changes_nothing_else(night: Night) -> None:
