@@ -101,12 +101,19 @@ class Reconciler:
 
     def hold_good(self) -> None:
         """Have the last revision that was applied whole at hand, to fall back to, whatever becomes of the remote."""
-        applied = self.world.store.history().applied
-        if applied and (self.good is None or self.good.revision.id != applied):
-            self.good = self._load_revision(applied)
-        self.wanted = self.wanted or self.good
+        history = self.world.store.history()
+        if history.applied and (self.good is None or self.good.revision.id != history.applied):
+            self.good = self._load_revision(history.applied)
+        self.wanted = self.wanted or self._half_way(history) or self.good
         if self.good is not None:
             self.world.source.keep(self.good.revision.id, self.good.environment.name)
+        if self.wanted is not None and self.wanted.revision.id != history.applied:
+            self.world.source.keep(self.wanted.revision.id, f"newest-{self.wanted.environment.name}")
+
+    def _half_way(self, history: History) -> DesiredState | None:
+        """Return what was worked on last and is not there whole: that a remote is down is no reason to take it back."""
+        begun = history.attempted not in ("", history.applied)
+        return self._load_revision(history.attempted) if begun else None
 
     def _take_versions(self) -> None:
         """Have the revisions that rollbacks name at hand. Raises Unreachable for one that can no longer be read."""
