@@ -43,7 +43,9 @@ def why_failed(instance: Instance, service: Service, now: datetime) -> str:
     """Say how a container that was to become ready has failed; "" when it has not (yet)."""
     if start_error(instance):
         return f"could not be started: {start_error(instance)}"
-    if instance.ended and not is_complete(instance, service):
+    if is_complete(instance, service):
+        return ""  # Of what has ended the engine says that it is unhealthy.
+    if instance.ended:
         killed = " (out of memory)" if instance.oom_killed else ""
         return f"exited with code {instance.exit_code}{killed}"
     if instance.phase is Phase.RESTARTING or instance.restarts >= CRASHES:
