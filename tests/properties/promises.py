@@ -6,7 +6,7 @@ Said in other words than the planner's: from what a person asked for, and from w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asked import ENVIRONMENT, SECRET, Asked, Service, Stack
 
@@ -352,9 +352,11 @@ def _falls_back(service: Service, before: Service | None) -> bool:
 
 def differences(world: World, asked: Asked, wanted: Expected) -> Iterator[str]:
     """Yield in words what is not as it must be at rest."""
-    for stack, service in asked.each():
-        if (stack.name, service.name) not in wanted.open:
-            yield from _differs(world, stack, wanted.counts[stack.name, service.name])
+    for stack in asked.stacks:
+        counts = replace(stack, services=tuple(wanted.counts[stack.name, one.name] for one in stack.services))
+        for service in counts.services:
+            if (stack.name, service.name) not in wanted.open:
+                yield from _differs(world, counts, service)
     known = {(stack.name, service.name) for stack, service in asked.each()}
     for container in ours(world):
         if place(container)[:2] not in known and not wanted.open:
