@@ -326,9 +326,15 @@ def expected(asked: Asked, applied: Asked | None) -> Expected:
         waits |= {(one.name, other.name) for one, other in asked.each() if one.name in stack.needs}
         fails = not service.works and not _falls_back(service, before.get(key))
         others = [one for other, one in counts.items() if other != key]
-        if fails or waits & unsure or _is_taken(service, others):
+        if fails or _waits_in_vain(stack, service) or waits & unsure or _is_taken(service, others):
             unsure.add(key)
     return Expected(counts, frozenset(unsure))
+
+
+def _waits_in_vain(stack: Stack, service: Service) -> bool:
+    """It waits for the end of what fails: no release goes past a migration that failed, whatever that falls back to."""
+    awaited = (stack.service(on) for on, condition in service.conditions.items() if condition == "completed")
+    return any(one is not None and not one.works for one in awaited)
 
 
 def _is_taken(service: Service, others: Iterable[Service]) -> bool:
