@@ -109,6 +109,11 @@ SAID: Mapping[str, tuple[str, ...]] = {
     ),
     "history": ("--verbose --all", "--json", "--at 0m"),
     "retry": ("--all",),
+    "suspend": ("--all --for 1m",),
+    "resume": ("--all",),
+    "rollback": ("shop/app --source repository --reason none",),
+    "scale": ("shop/app=2 --source repository",),
+    "adopt": ("--source repository",),
     "health": ("--listen 127.0.0.1:1",),
     "schema": ("",),
     "docs": ("",),
@@ -119,10 +124,11 @@ SAID: Mapping[str, tuple[str, ...]] = {
 
 UNSAID = {
     "logs": "prints what containers write, whatever that is",
+    "init": "writes down what runs, into files that are made for it",
     "demo": "brings a repository of its own",
 }
 
-CHANGING = ("apply", "run", "retry")
+CHANGING = ("apply", "run", "retry", "suspend", "resume", "rollback", "scale")
 
 
 @dataclass
@@ -193,7 +199,7 @@ def told(engine: docker.APIClient, busybox_image: str, tmp_path_factory: pytest.
     assert told.hear("apply plan.json --source repository").code == 0
     _write(told.directory, Canaries(2), COMPOSE.replace("configs:\n  settings", f"{FAILURES}configs:\n  settings"))
     told.say("plan", "apply")
-    told.say("status", "diff", "explain", "run", "history", "retry")
+    told.say("status", "diff", "explain", "run", "history", "retry", "suspend", "plan", "resume", "adopt", "rollback", "scale")
     for mistake in MISTAKES:
         _write(told.directory, Canaries(2), COMPOSE.replace("services:\n", f"services:\n{mistake}"))
         told.say("validate")
