@@ -102,12 +102,14 @@ class Witness:
     def _may_go(self, container: Container) -> None:
         """What served and is still wanted goes only when another that served runs in its place, unless failures may go on.
 
-        A new one that Git gave up may go where the old one could only start in its stead.
+        A new one that Git gave up may go where the old one could only start in its stead. What is not meant to be started
+        again may take over by having ended well.
         """
         stack, service = self._asked_for(container)
         if not (stack and service and self._wanted(container) and container.id in self.served):
             return
-        heirs = (one for one in self._beside(container) if one.id in self.served and self._runs(one))
+        ends = service.restart == "no"
+        heirs = (one for one in self._beside(container) if self._serves_on(one) or (ends and _succeeded(one)))
         given_up = container.name.endswith(".next") and not starts_first(stack, service)
         may = any(heirs) or given_up or service.failure_action == "continue"
         _require(may, f"{container.name} served, and is removed before anything takes its place")
@@ -168,6 +170,9 @@ class Witness:
             "completed": done,
         }
         return {condition for condition, holds in met.items() if holds}
+
+    def _serves_on(self, container: Container) -> bool:
+        return container.id in self.served and self._runs(container)
 
     def _runs(self, container: Container) -> bool:
         return container.phase is Phase.RUNNING or container.id in self.running_then
