@@ -228,6 +228,10 @@ def edited(asked: Asked, edits: Sequence[Edit]) -> Asked:
     return sensible(asked)
 
 
+LASTING = ("always", "unless-stopped")
+"""Who restarts so stays up. Others may end well, for good: nobody can live in them, or wait for their health."""
+
+
 def sensible(asked: Asked) -> Asked:
     """Return the nearest thing that can be asked: no two services of one name or port, no wait for what cannot come."""
     taken: set[object] = set()
@@ -243,7 +247,7 @@ def sensible(asked: Asked) -> Asked:
 def _sensible(service: Service, before: dict[str, Service], stack: Stack, taken: set[object]) -> Service:
     """A service may only look at those before it, so that nothing waits in a circle."""
     owner = before.get(service.shares)
-    if owner is None or owner.kind.ends or owner.shares or owner.replicas != 1:
+    if owner is None or owner.kind.ends or owner.shares or owner.replicas != 1 or owner.restart not in LASTING:
         service = replace(service, shares="")
     needs = tuple(f"{on} {condition}" for on, condition in service.conditions.items() if _can_come(before.get(on), condition))
     service = replace(service, needs=needs)
@@ -265,7 +269,7 @@ def _can_come(on: Service | None, condition: str) -> bool:
         return False
     match condition:
         case "healthy":
-            return on.kind.health and on.restart in ("always", "unless-stopped")  # Others may end well, for good.
+            return on.kind.health and on.restart in LASTING
         case "completed":
             return on.kind.ends
         case "restart":
