@@ -79,14 +79,32 @@ def build_image(engine: docker.APIClient, reference: str, recipe: str) -> None:
         assert "error" not in line, line["error"]
 
 
+def remove_container(engine: docker.APIClient, container: str) -> None:
+    """Remove a container, stopped: one that the engine is about to restart may stay on its networks for ever."""
+    engine.stop(container, timeout=0)
+    engine.remove_container(container, v=True, force=True)
+
+
+def remove_network(engine: docker.APIClient, network: str) -> None:
+    """Remove a network, unless nobody is on it and the engine will not let go of it.
+
+    After many starts and removals at once an engine may keep an endpoint of a container that is gone, until it restarts.
+    """
+    try:
+        engine.remove_network(network)
+    except docker.errors.APIError as refusal:
+        if "active endpoints" not in str(refusal) or engine.inspect_network(network)["Containers"]:
+            raise
+
+
 def remove_environment(engine: docker.APIClient, environment: str) -> None:
     """Leave nothing of an environment on the engine."""
     ours = {"label": f"{labels.ENVIRONMENT}={environment}"}
     containers = [container["Id"] for container in engine.containers(all=True, filters=ours)]
     networks = [network["Id"] for network in engine.networks(filters=ours)]
     with ThreadPoolExecutor(4) as hands:
-        list(hands.map(lambda container: engine.remove_container(container, v=True, force=True), containers))
-        list(hands.map(engine.remove_network, networks))
+        list(hands.map(lambda container: remove_container(engine, container), containers))
+        list(hands.map(lambda network: remove_network(engine, network), networks))
     for volume in engine.volumes(filters=ours)["Volumes"] or ():
         engine.remove_volume(volume["Name"])
     for lease in engine.volumes(filters={"label": f"{labels.LEASE}={environment}"})["Volumes"] or ():

@@ -20,7 +20,7 @@ import yaml
 from conformance_documents import Document, accepted_documents
 from converging import Host, nothing_to_do
 from docker.utils import version_lt
-from surroundings import build_image, remove_environment
+from surroundings import build_image, remove_environment, remove_network
 
 from reconciler.drivers.directory import FolderSource
 from reconciler.errors import InvalidState, Severity
@@ -259,7 +259,7 @@ def _clean(engine: docker.APIClient, stacks: Iterable[Stack]) -> Iterator[None]:
     yield
     remove_environment(engine, ENVIRONMENT)
     for network in made:
-        engine.remove_network(network)
+        remove_network(engine, network)
     for name in volumes:
         engine.remove_volume(name)
 

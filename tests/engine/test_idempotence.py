@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 import pytest
 from converging import CountingRuntime, Host, load_openly, nothing_left
-from surroundings import remove_environment
+from surroundings import remove_environment, remove_network
 
 from reconciler.drivers.docker.connection import open_connection
 from reconciler.model import labels
@@ -174,7 +174,7 @@ def _remove_project(engine: docker.APIClient) -> None:
     for container in engine.containers(all=True, filters=theirs):
         engine.remove_container(container["Id"], v=True, force=True)
     for network in engine.networks(filters=theirs):
-        engine.remove_network(network["Id"])
+        remove_network(engine, network["Id"])
     for volume in engine.volumes(filters=theirs)["Volumes"] or ():
         engine.remove_volume(volume["Name"])
 

@@ -14,6 +14,7 @@ from typing import Any
 import docker
 import inspected
 import pytest
+from surroundings import remove_container, remove_network
 
 from reconciler.drivers.directory import DirectoryFiles
 from reconciler.drivers.docker.connection import Connection, open_connection
@@ -134,8 +135,8 @@ def _inspect(engine: docker.APIClient, project: Project, context: Context) -> Ma
 
 def _remove(engine: docker.APIClient) -> None:
     for container in engine.containers(all=True, filters={"name": f"^/{NAME}-"}):
-        engine.remove_container(container["Id"], v=True, force=True)
+        remove_container(engine, container["Id"])
     for network in engine.networks(names=[f"^{NAME}_"]):
-        engine.remove_network(network["Id"])
+        remove_network(engine, network["Id"])
     for volume in engine.volumes(filters={"name": f"^{NAME}"})["Volumes"] or ():
         engine.remove_volume(volume["Name"])
