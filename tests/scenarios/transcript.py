@@ -7,9 +7,12 @@ printed follows, each line indented by two blanks.
 
 from __future__ import annotations
 
+import difflib
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 INDENT = "  "
 BODY, END = "<<EOF", "EOF"
@@ -71,6 +74,17 @@ def _lines(step: Step) -> Iterator[str]:
     if step.command.endswith(BODY):
         yield from (*step.body, END)
     yield from (f"{INDENT}{line}".rstrip() or INDENT for line in step.output)
+
+
+def hold_to(path: Path, say: Callable[[Step], Iterable[str]]) -> None:
+    """Play a transcript again and require what it records; with ACCEPT=1 write down what is said now instead."""
+    recorded = path.read_text()
+    played = render(replay(parse(recorded), say))
+    if os.environ.get("ACCEPT"):
+        path.write_text(played)
+        return
+    changed = difflib.unified_diff(recorded.splitlines(), played.splitlines(), "recorded", "played", lineterm="")
+    assert played == recorded, "\n" + "\n".join(changed)
 
 
 def replay(steps: Iterable[Step], say: Callable[[Step], Iterable[str]]) -> tuple[Step, ...]:
