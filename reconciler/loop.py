@@ -16,7 +16,7 @@ from reconciler.model.status import Operation, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
 from reconciler.plan.narrow import narrowed
-from reconciler.plan.rollback import News, note, take_back
+from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
 from reconciler.ports import Clock, Runtime, Source, Store
 from reconciler.reading import Load, Reader
@@ -150,20 +150,13 @@ class Reconciler:
         good = self.good if self.good and self.good.revision.id == history.applied else None
         now = take_back(wanted, good, history, self.versions)
         observed = self.steady.corrected(self._observe(now.desired, now.history, now.previous))
-        plan = self.decide(now.desired, observed, now.history, now.previous, now.unread)
+        plan = self.decide(now, observed)
         # Only the newest revision of all says what becomes of a rollback; one that is worked on for want of it does not.
         return Look(now.desired, now.previous, now.history, observed, plan, {} if self.trouble else now.news)
 
-    def decide(
-        self,
-        desired: DesiredState,
-        observed: ObservedState,
-        history: History,
-        previous: DesiredState | None,
-        unread: frozenset[str] = frozenset(),
-    ) -> Plan:
+    def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
         """Make the plan of a turn: the one place where the loop decides anything."""
-        plan = make_plan(desired, observed, history, previous, self.applier.busy | unread)
+        plan = make_plan(now.desired, observed, now.history, now.previous, self.applier.busy | now.unread)
         return narrowed(plan, self.only) if self.only else plan
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:

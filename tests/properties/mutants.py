@@ -30,6 +30,7 @@ from reconciler.model.plan import (
     Verb,
 )
 from reconciler.model.source import Revision
+from reconciler.plan.rollback import TakenBack
 from reconciler.ports import Lease
 
 
@@ -59,16 +60,10 @@ def misled(mistake: Callable[[Known], Known]) -> Cast:
     """Let plans be made from something else than what is known."""
 
     class Misled(Reconciler):
-        def decide(
-            self,
-            desired: DesiredState,
-            observed: ObservedState,
-            history: History,
-            previous: DesiredState | None,
-            unread: frozenset[str] = frozenset(),
-        ) -> Plan:
-            known = mistake(Known(desired, observed, history, previous))
-            return Reconciler.decide(self, known.desired, known.observed, known.history, known.previous, unread)
+        def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
+            known = mistake(Known(now.desired, observed, now.history, now.previous))
+            misled = replace(now, desired=known.desired, history=known.history, previous=known.previous)
+            return Reconciler.decide(self, misled, known.observed)
 
     return Cast(reconciler=Misled)
 
@@ -77,16 +72,9 @@ def spoilt(mistake: Callable[[Plan, Known], Plan]) -> Cast:
     """Let plans be made well, and then be changed."""
 
     class Spoilt(Reconciler):
-        def decide(
-            self,
-            desired: DesiredState,
-            observed: ObservedState,
-            history: History,
-            previous: DesiredState | None,
-            unread: frozenset[str] = frozenset(),
-        ) -> Plan:
-            plan = Reconciler.decide(self, desired, observed, history, previous, unread)
-            return mistake(plan, Known(desired, observed, history, previous))
+        def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
+            plan = Reconciler.decide(self, now, observed)
+            return mistake(plan, Known(now.desired, observed, now.history, now.previous))
 
     return Cast(reconciler=Spoilt)
 
@@ -244,9 +232,7 @@ MUTANTS = (
     Mutant("makes one replica too few", misled(each_service(lambda one: replace(one, replicas=max(0, one.replicas - 1))))),
     Mutant("makes what an unknown key labelled anew", misled(each_instance(_other_key_is_another_spec))),
     Mutant("runs a job again", misled(_ended_job_was_never_started)),
-    Mutant(
-        "tries what failed again and again", misled(lambda known: replace(known, history=replace(known.history, quarantine={})))
-    ),
+    Mutant("tries what failed again and again", misled(_nothing_failed)),
     Mutant("knows of no version to go back to", misled(lambda known: replace(known, previous=None))),
     Mutant("forgets to rename", without(RenameInstance)),
     Mutant("forgets limits", without(UpdateInstance)),
