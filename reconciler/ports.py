@@ -206,6 +206,9 @@ class Runtime(Protocol):
     def logs(self, instance: str, *, follow: bool = False, tail: int | None = None) -> Iterator[LogLine]:
         """Yield what a container wrote, oldest first."""
 
+    def own_container(self) -> str:
+        """Return the id of the container of this engine in which this process runs, "" if in none."""
+
     def claim_lease(self, environment: str, holder: str, now: datetime, ttl_seconds: float) -> Lease:
         """Take or renew the lease if it is free, expired or ours; return the lease in force, whoever holds it."""
 

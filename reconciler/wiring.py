@@ -90,14 +90,6 @@ class Workplace:
 
         return WorkingCopy(place, self.settings.path)
 
-    def holder(self) -> str:
-        """Return the name under which this process takes a lease."""
-        from reconciler.claim import holder_name
-        from reconciler.drivers.docker import connect
-
-        return holder_name(connect(self.settings.engine or None).own_container())
-
-
 def workplace(arguments: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Workplace:
     """Resolve command line, environment variables and the operator's file. Raises InvalidState, UsageError."""
     words = said(arguments, environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli import FAILED, INTERRUPTED
-from reconciler.cli.leaving import interrupt, leave_within, on_signals
+from reconciler.cli.leaving import interrupt, on_signals
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import say
 from reconciler.cli.problems import complain_of
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from reconciler.loop import Reconciler
     from reconciler.model.desired import DesiredState
     from reconciler.model.status import Report
-    from reconciler.wiring import Workplace
-
-
-LEAVE_SECONDS = 2.0
-"""What is left to be said takes no longer; a call that still hangs then is left."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         _release(reconciler, reconciler.wanted, stacks, overrides=bool(args.override_windows))
         _override(reconciler, reconciler.wanted, stacks, args.override_windows or "")
         _show_plan(reconciler, bound, quiet=args.quiet)
-        report, count = _settled(place, reconciler, told, args.timeout)
+        report, count = _settled(reconciler, told, args.timeout)
     return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
 
 
@@ -169,29 +164,20 @@ def _require_unmoved(bound: Mapping[str, Any], now: Mapping[str, str]) -> None:
 # --- until it is done ------------------------------------------------------------------------------------------------
 
 
-def _settled(place: Workplace, reconciler: Reconciler, told: Progress, timeout_seconds: float) -> tuple[Report, int]:
+def _settled(reconciler: Reconciler, told: Progress, timeout_seconds: float) -> tuple[Report, int]:
     """Returns the last turn, and how many actions were done in all."""
-    from reconciler.claim import Claim
-    from reconciler.settle import DRAIN_SECONDS, settle
-    from reconciler.wake import listening
+    from reconciler.cli.settled import claim_of, settled
 
-    world, done = reconciler.world, [0]
+    done = 0
 
     def tell(report: Report) -> None:
-        done[0] += sum(one.done for one in report.outcomes)
+        nonlocal done
+        done += sum(one.done for one in report.outcomes)
         told.wait(report.plan.waiting if report.plan else ())
 
-    claim = Claim(world.runtime, world.clock, place.holder())
-    with listening(world.runtime) as bell:
-        try:
-            report = settle(reconciler, claim, tell, bell.wait, timeout_seconds)
-            reconciler.hold_good()
-            return report, done[0]
-        finally:
-            reconciler.applier.stop(DRAIN_SECONDS)
-            claim.release()
-            if reconciler.applier.busy:
-                leave_within(LEAVE_SECONDS, FAILED)
+    report = settled(reconciler, claim_of(reconciler), timeout_seconds, tell)
+    reconciler.hold_good()
+    return report, done
 
 
 def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from reconciler.cli import FAILED, INTERRUPTED
-from reconciler.cli.leaving import interrupt, leave_within, on_signals
+from reconciler.cli.leaving import interrupt, on_signals
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import say
 from reconciler.errors import InvalidState, ReconcilerError, Refused, Unreachable, UsageError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST_VERSIONS = 30
 """So many revisions that were applied whole are looked at for another version."""
-LEAVE_SECONDS = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -200,27 +199,17 @@ def _switched(place: Workplace, told: Progress, timeout_seconds: float, stack: s
 
 def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: str) -> Report | Lease:
     """Return the last turn, or the lease that somebody else has."""
-    from reconciler.claim import Claim
-    from reconciler.settle import DRAIN_SECONDS, settle
-    from reconciler.wake import listening
+    from reconciler.cli.settled import claim_of, settled
 
     reconciler = place.reconciler(told)
     reconciler.only = stack
     reconciler.refresh()
     if reconciler.wanted is None and reconciler.trouble is not None:
         raise reconciler.trouble
-    world = reconciler.world
-    claim = Claim(world.runtime, world.clock, place.holder())
+    claim = claim_of(reconciler)
     if reconciler.wanted and (lease := claim.held_by_other(reconciler.wanted.environment.name)):
         return lease
-    with listening(world.runtime) as bell:
-        try:
-            return settle(reconciler, claim, lambda report: None, bell.wait, timeout_seconds)
-        finally:
-            reconciler.applier.stop(DRAIN_SECONDS)
-            claim.release()
-            if reconciler.applier.busy:
-                leave_within(LEAVE_SECONDS, FAILED)
+    return settled(reconciler, claim, timeout_seconds)
 
 
 # --- commit ----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def _once(place: Workplace, journal: Journal) -> int:
     from reconciler.model.status import Operation
 
     on_signals(interrupt, 1)
-    report = _resident(place, place.reconciler(), journal, threading.Event()).once()
+    report = _resident(place.reconciler(), journal, threading.Event()).once()
     return 0 if report and report.operation is Operation.SUCCEEDED and not report.error else 1
 
 
@@ -53,7 +53,7 @@ def _stay(place: Workplace, journal: Journal) -> int:
     on_signals(stop.set, 0)
     reconciler = _awaited(place, journal, stop)
     if reconciler is not None:
-        resident = _resident(place, reconciler, journal, stop)
+        resident = _resident(reconciler, journal, stop)
         on_signals(resident.end, 0)
         with _served(resident, place.settings.operator.listen):
             resident.run()
@@ -74,10 +74,12 @@ def _awaited(place: Workplace, journal: Journal, stop: threading.Event) -> Recon
     return None
 
 
-def _resident(place: Workplace, reconciler: Reconciler, journal: Journal, stop: threading.Event) -> Resident:
+def _resident(reconciler: Reconciler, journal: Journal, stop: threading.Event) -> Resident:
+    from reconciler.claim import holder_name
     from reconciler.resident import Resident
 
-    return Resident(reconciler, journal.tell, place.holder(), journal.tell_waiting, stop=stop)
+    holder = holder_name(reconciler.world.runtime.own_container())
+    return Resident(reconciler, journal.tell, holder, journal.tell_waiting, stop=stop)
 
 
 @contextmanager

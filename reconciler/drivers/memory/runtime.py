@@ -51,10 +51,14 @@ _UNREACHABLE = re.compile(r"toomanyrequests|deadline exceeded|Internal Server Er
 
 
 class MemoryRuntime:
-    """An engine in memory, reached over a wire that can fail. It serves one environment at a time."""
+    """An engine in memory, reached over a wire that can fail. It serves one environment at a time.
 
-    def __init__(self, world: World) -> None:
+    `own` is the id of the container in which its user runs, "" if in none.
+    """
+
+    def __init__(self, world: World, own: str = "") -> None:
         self.world = world
+        self._own = own
         self._environment = ""
         self._projects: frozenset[str] = frozenset()
 
@@ -132,6 +136,10 @@ class MemoryRuntime:
             yield from (LogLine(instance, at, stream, text) for at, stream, text in lines)
             if ended:
                 return
+
+    def own_container(self) -> str:
+        """Return the id of the container in which this runtime's user runs, "" if in none."""
+        return self._own
 
     def claim_lease(self, environment: str, holder: str, now: datetime, ttl_seconds: float) -> Lease:
         """Take or renew the lease if it may be taken; return the one in force, whoever holds it."""
