@@ -99,16 +99,21 @@ def remove_network(engine: docker.APIClient, network: str) -> None:
 
 def remove_environment(engine: docker.APIClient, environment: str) -> None:
     """Leave nothing of an environment on the engine."""
-    ours = {"label": f"{labels.ENVIRONMENT}={environment}"}
-    containers = [container["Id"] for container in engine.containers(all=True, filters=ours)]
-    networks = [network["Id"] for network in engine.networks(filters=ours)]
+    remove_labelled(engine, f"{labels.ENVIRONMENT}={environment}")
+    for lease in engine.volumes(filters={"label": f"{labels.LEASE}={environment}"})["Volumes"] or ():
+        engine.remove_volume(lease["Name"])
+
+
+def remove_labelled(engine: docker.APIClient, label: str) -> None:
+    """Remove every container, network and volume with a label."""
+    labelled = {"label": label}
+    containers = [container["Id"] for container in engine.containers(all=True, filters=labelled)]
+    networks = [network["Id"] for network in engine.networks(filters=labelled)]
     with ThreadPoolExecutor(4) as hands:
         list(hands.map(lambda container: remove_container(engine, container), containers))
         list(hands.map(lambda network: remove_network(engine, network), networks))
-    for volume in engine.volumes(filters=ours)["Volumes"] or ():
+    for volume in engine.volumes(filters=labelled)["Volumes"] or ():
         engine.remove_volume(volume["Name"])
-    for lease in engine.volumes(filters={"label": f"{labels.LEASE}={environment}"})["Volumes"] or ():
-        engine.remove_volume(lease["Name"])
 
 
 class CommandLine(Protocol):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import docker
 import pytest
 from asked import ENVIRONMENT
-from engine_playing import PREFIX, EnginePlaying, apart, build_images, remove_everything, state
+from engine_playing import PREFIX, EnginePlaying, apart, build_images, state
 from histories import ENGINE_IMAGES, History, Say, engine_histories, samples, script
 from playing import Playing
 
@@ -27,10 +27,9 @@ def images(engine: docker.APIClient, busybox_image: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def on_engine(engine: docker.APIClient, images: None) -> Iterator[EnginePlaying]:
-    remove_everything(engine)
-    yield EnginePlaying(engine)
-    remove_everything(engine)
+def on_engine(engine: docker.APIClient, images: None, clean_environment: Callable[[str], str]) -> EnginePlaying:
+    clean_environment(ENVIRONMENT)
+    return EnginePlaying(engine)
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=[f"history {number + 1}" for number in range(len(HISTORIES))])

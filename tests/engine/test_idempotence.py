@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 import pytest
 from converging import CountingRuntime, Host, load_openly, nothing_left
-from surroundings import remove_environment, remove_network
+from surroundings import remove_environment, remove_labelled
 
 from reconciler.drivers.docker.connection import open_connection
 from reconciler.model import labels
@@ -145,11 +145,11 @@ def composed(engine: docker.APIClient, busybox_image: str, tmp_path: Path) -> It
     shutil.copytree(COMPOSED, repository / "shop")
     entry = f"{{path: shop, project: {PROJECT}, adopt: [{PROJECT}], host_root: {repository}/shop}}"
     (repository / "reconciler.yaml").write_text(f"api: v1\nname: {ENVIRONMENT}2\nstacks:\n  shop: {entry}\n")
-    _remove_project(engine)
+    remove_labelled(engine, f"{labels.COMPOSE_PROJECT}={PROJECT}")
     _call_again((COMPOSED / "calls.json").read_text().replace("@HERE@", f"{repository}/shop"))
     yield repository
     remove_environment(engine, f"{ENVIRONMENT}2")
-    _remove_project(engine)
+    remove_labelled(engine, f"{labels.COMPOSE_PROJECT}={PROJECT}")
 
 
 def _call_again(text: str) -> None:
@@ -167,16 +167,6 @@ def _with(ids: dict[str, str], text: str) -> str:
     for recorded, given in ids.items():
         text = text.replace(recorded, given)
     return text
-
-
-def _remove_project(engine: docker.APIClient) -> None:
-    theirs = {"label": f"{labels.COMPOSE_PROJECT}={PROJECT}"}
-    for container in engine.containers(all=True, filters=theirs):
-        engine.remove_container(container["Id"], v=True, force=True)
-    for network in engine.networks(filters=theirs):
-        remove_network(engine, network["Id"])
-    for volume in engine.volumes(filters=theirs)["Volumes"] or ():
-        engine.remove_volume(volume["Name"])
 
 
 def test_a_project_that_docker_compose_made_is_adopted_as_it_is(composed: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import docker
 from asked import ENVIRONMENT, Asked, Service, load_revision, repository
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from histories import History, Push, Say, Step
 from quantities import bytes_of
 
@@ -205,24 +205,6 @@ def build_images(engine: docker.APIClient, references: Iterator[str]) -> None:
         changes = [*BEHAVIOURS[repository.rpartition("/")[2]], f"LABEL version={tag}"]
         engine.commit(container, repository, tag, changes="\n".join(changes))
         engine.remove_container(container)
-
-
-def remove_everything(engine: docker.APIClient) -> None:
-    """Leave nothing of a history on the engine but its images."""
-    ours = {"label": f"{labels.ENVIRONMENT}={ENVIRONMENT}"}
-    for container in engine.containers(all=True, filters=ours):
-        with suppress(NotFound):
-            # An engine that is about to restart a container may forget to take it off its networks when it is removed.
-            engine.stop(container["Id"], timeout=0)
-            engine.remove_container(container["Id"], v=True, force=True)
-    for network in engine.networks(filters=ours):
-        # A container that was just removed may still hold its place on a busy engine.
-        for endpoint in engine.inspect_network(network["Id"])["Containers"] or ():
-            with suppress(NotFound):
-                engine.disconnect_container_from_network(endpoint, network["Id"], force=True)
-        engine.remove_network(network["Id"])
-    for volume in engine.volumes(filters=ours)["Volumes"] or ():
-        engine.remove_volume(volume["Name"])
 
 
 # --- compared ----------------------------------------------------------------------------------------------------------
