@@ -7,26 +7,23 @@ a file of its own.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from reconciler.drivers.sqlite.documents import history_document, read_history, read_turn, turn_document
+from reconciler.drivers.sqlite.key import read_key
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
-from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
+from reconciler.model.history import History
+from reconciler.model.status import Turn
 
 MOST_TURNS = {False: 1000, True: 200}
 """How many turns are kept: of those that did something, and of those that only saw something new."""
 BUSY_SECONDS = 10.0
-KEY_BYTES = 32
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -65,7 +62,7 @@ class SqliteStore:
         self._migrations = migrations
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._key = _read_key(directory / "hash.key")
+            self._key = read_key(directory / "hash.key")
             self._do(lambda database: None)
         except (OSError, Unreachable) as error:
             why = error.strerror if isinstance(error, OSError) else error
@@ -87,7 +84,8 @@ class SqliteStore:
             before = self._history(database)
             after = edit(before)
             if after != before:
-                _write_history(database, after)
+                text = history_document(after)
+                database.execute("INSERT OR REPLACE INTO history (only, document) VALUES (1, ?)", (text,))
             return after
 
         return self._do(work)
@@ -97,7 +95,7 @@ class SqliteStore:
 
         def work(database: sqlite3.Connection) -> tuple[Turn, ...]:
             rows = database.execute("SELECT document FROM turns ORDER BY number DESC LIMIT ?", (limit,))
-            return tuple(_turn(json.loads(document)) for (document,) in rows)
+            return tuple(read_turn(document) for (document,) in rows)
 
         return self._do(work)
 
@@ -155,7 +153,7 @@ class SqliteStore:
         def look(database: sqlite3.Connection) -> None:
             self._history(database)
             for (document,) in database.execute("SELECT document FROM turns"):
-                _turn(json.loads(document))
+                read_turn(document)
 
         try:
             self._transact(look)
@@ -174,7 +172,7 @@ class SqliteStore:
 
     def _history(self, database: sqlite3.Connection) -> History:
         row = database.execute("SELECT document FROM history").fetchone()
-        return History(self._key, fresh=True) if row is None else _read_history(json.loads(row[0]), self._key)
+        return History(self._key, fresh=True) if row is None else read_history(row[0], self._key)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -182,11 +180,11 @@ class SqliteStore:
 
 def _keep(database: sqlite3.Connection, turn: Turn) -> None:
     last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
-    before = _turn(json.loads(last[2])) if last else None
+    before = read_turn(last[2]) if last else None
     idle = not turn.done and not turn.failed and before is not None and before.applied == turn.applied
     if before is not None and idle and last[1] and _same_news(before, turn):
         database.execute("DELETE FROM turns WHERE number = ?", (last[0],))
-    document = json.dumps(asdict(turn), default=str)
+    document = turn_document(turn)
     database.execute("INSERT INTO turns (idle, document) VALUES (?, ?)", (idle, document))
     newest = "SELECT number FROM turns WHERE idle = ? ORDER BY number DESC LIMIT ?"
     database.execute(f"DELETE FROM turns WHERE idle = ? AND number NOT IN ({newest})", (idle, idle, MOST_TURNS[idle]))
@@ -197,107 +195,3 @@ def _same_news(last: Turn, turn: Turn) -> bool:
         return one.operation, one.revision, one.plan, one.error
 
     return news(last) == news(turn)
-
-
-def _read_key(path: Path) -> HashKey:
-    """Return the key of our spec labels, made once. Its public id is a part of its hash."""
-    try:
-        secret = path.read_bytes()
-    except FileNotFoundError:
-        secret = b""
-    if len(secret) < KEY_BYTES:
-        secret = _make_key(path)
-    return HashKey(hashlib.sha256(b"id" + secret).hexdigest()[:8], secret)
-
-
-def _make_key(path: Path) -> bytes:
-    """Put a new key in its place whole, or take the one that another process has put there meanwhile."""
-    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        if path.exists():
-            made.replace(path)  # What stands there is no key: a machine that lost power left it.
-        else:
-            with suppress(FileExistsError):
-                path.hardlink_to(made)
-        return path.read_bytes()
-    finally:
-        made.unlink(missing_ok=True)
-
-
-def _write_history(database: sqlite3.Connection, history: History) -> None:
-    document = asdict(replace(history, key=HashKey("", b""), replaced={}))
-    del document["key"]
-    document["pulled"] = sorted(history.pulled)
-    document["jobs"] = {name: sorted(specs) for name, specs in history.jobs.items()}
-    document["replaced"] = [[*key, count] for key, count in history.replaced.items()]
-    database.execute("INSERT OR REPLACE INTO history (only, document) VALUES (1, ?)", (json.dumps(document, default=str),))
-
-
-def _read_history(document: Mapping[str, Any], key: HashKey) -> History:
-    return History(
-        key=key,
-        fresh=document["fresh"],
-        attempted=document["attempted"],
-        applied=document["applied"],
-        manual=document["manual"],
-        quarantine={name: Quarantine(**{**one, "at": _time(one["at"])}) for name, one in document["quarantine"].items()},
-        heals=_backoffs(document["heals"]),
-        retries=_backoffs(document["retries"]),
-        pulled=frozenset(document["pulled"]),
-        ran={name: tuple(images) for name, images in document["ran"].items()},
-        jobs={name: frozenset(specs) for name, specs in document["jobs"].items()},
-        retried=_times(document["retried"]),
-        replaced={(slot, spec): count for slot, spec, count in document["replaced"]},
-        updated=_times(document["updated"]),
-        asked=_times(document["asked"]),
-        overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
-        suspended={name: _suspension(one) for name, one in document["suspended"].items()},
-        rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
-    )
-
-
-def _backoffs(rows: Mapping[str, Any]) -> dict[str, Backoff]:
-    return {key: Backoff(one["attempts"], _time(one["last"]), _time(one["next"]), one["why"]) for key, one in rows.items()}
-
-
-def _suspension(row: Mapping[str, Any]) -> Suspension:
-    return Suspension(row["reason"], _time(row["since"]), _time(row["until"]) if row["until"] else None)
-
-
-def _rollback(row: Mapping[str, Any]) -> Rollback:
-    return Rollback(**{**row, "services": tuple(row["services"]), "at": _time(row["at"])})
-
-
-def _times(rows: Mapping[str, str]) -> dict[str, datetime]:
-    return {key: _time(text) for key, text in rows.items()}
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _turn(document: Mapping[str, Any]) -> Turn:
-    return Turn(
-        **{
-            **document,
-            "started": _time(document["started"]),
-            "finished": _time(document["finished"]),
-            "operation": Operation(document["operation"]),
-            "failed": tuple(document["failed"]),
-            "stacks": tuple(map(_stack, document["stacks"])),
-        }
-    )
-
-
-def _stack(document: Mapping[str, Any]) -> StackStatus:
-    services = tuple(map(_service, document["services"]))
-    return StackStatus(document["name"], Sync(document["sync"]), Health(document["health"]), services)
-
-
-def _service(document: Mapping[str, Any]) -> ServiceStatus:
-    since = _time(document["since"]) if document["since"] else None
-    return ServiceStatus(**{**document, "sync": Sync(document["sync"]), "health": Health(document["health"]), "since": since})

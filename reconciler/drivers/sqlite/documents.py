@@ -1,0 +1,97 @@
+"""How do the history and a turn stand in the database: as JSON, and back?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
+from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
+
+
+def history_document(history: History) -> str:
+    """Return the history as JSON, without its key."""
+    document = asdict(replace(history, key=HashKey("", b""), replaced={}))
+    del document["key"]
+    document["pulled"] = sorted(history.pulled)
+    document["jobs"] = {name: sorted(specs) for name, specs in history.jobs.items()}
+    document["replaced"] = [[*key, count] for key, count in history.replaced.items()]
+    return json.dumps(document, default=str)
+
+
+def read_history(text: str, key: HashKey) -> History:
+    """Return the history that a document tells. Raises ValueError, KeyError or TypeError for one that is damaged."""
+    document = json.loads(text)
+    return History(
+        key=key,
+        fresh=document["fresh"],
+        attempted=document["attempted"],
+        applied=document["applied"],
+        manual=document["manual"],
+        quarantine={name: Quarantine(**{**one, "at": _time(one["at"])}) for name, one in document["quarantine"].items()},
+        heals=_backoffs(document["heals"]),
+        retries=_backoffs(document["retries"]),
+        pulled=frozenset(document["pulled"]),
+        ran={name: tuple(images) for name, images in document["ran"].items()},
+        jobs={name: frozenset(specs) for name, specs in document["jobs"].items()},
+        retried=_times(document["retried"]),
+        replaced={(slot, spec): count for slot, spec, count in document["replaced"]},
+        updated=_times(document["updated"]),
+        asked=_times(document["asked"]),
+        overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
+        suspended={name: _suspension(one) for name, one in document["suspended"].items()},
+        rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
+    )
+
+
+def _backoffs(rows: Mapping[str, Any]) -> dict[str, Backoff]:
+    return {key: Backoff(one["attempts"], _time(one["last"]), _time(one["next"]), one["why"]) for key, one in rows.items()}
+
+
+def _suspension(row: Mapping[str, Any]) -> Suspension:
+    return Suspension(row["reason"], _time(row["since"]), _time(row["until"]) if row["until"] else None)
+
+
+def _rollback(row: Mapping[str, Any]) -> Rollback:
+    return Rollback(**{**row, "services": tuple(row["services"]), "at": _time(row["at"])})
+
+
+def _times(rows: Mapping[str, str]) -> dict[str, datetime]:
+    return {key: _time(text) for key, text in rows.items()}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def turn_document(turn: Turn) -> str:
+    """Return a turn as JSON."""
+    return json.dumps(asdict(turn), default=str)
+
+
+def read_turn(text: str) -> Turn:
+    """Return the turn that a document tells. Raises ValueError, KeyError or TypeError for one that is damaged."""
+    document = json.loads(text)
+    return Turn(
+        **{
+            **document,
+            "started": _time(document["started"]),
+            "finished": _time(document["finished"]),
+            "operation": Operation(document["operation"]),
+            "failed": tuple(document["failed"]),
+            "stacks": tuple(map(_stack, document["stacks"])),
+        }
+    )
+
+
+def _stack(document: Mapping[str, Any]) -> StackStatus:
+    services = tuple(map(_service, document["services"]))
+    return StackStatus(document["name"], Sync(document["sync"]), Health(document["health"]), services)
+
+
+def _service(document: Mapping[str, Any]) -> ServiceStatus:
+    since = _time(document["since"]) if document["since"] else None
+    return ServiceStatus(**{**document, "sync": Sync(document["sync"]), "health": Health(document["health"]), "since": since})
