@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from worlds import IMAGE
+from worlds import IMAGE, DockerWorld
 from worlds import Behaviour as Kind
+from worlds import World as AnyWorld
 
 from reconciler.drivers.clock import VirtualClock
 from reconciler.drivers.memory import Behaviour, MemoryRuntime, World
@@ -71,3 +73,13 @@ class MemoryWorld:
 
     def close(self) -> None:
         """Nothing is left of a world in memory."""
+
+
+@contextmanager
+def real_and_memory(environment: str) -> Iterator[tuple[AnyWorld, AnyWorld]]:
+    """Provide a real engine and one in memory to be compared; nothing is left on the real one."""
+    real = DockerWorld(environment)
+    try:
+        yield real, MemoryWorld(environment)
+    finally:
+        real.close()

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from memory_world import MemoryWorld
-from worlds import DockerWorld, World, attachment, do, look, network, owner, volume
+from memory_world import real_and_memory
+from worlds import World, attachment, do, look, network, owner, volume
 
 from reconciler.drivers.memory.document import MACHINE
 from reconciler.model import labels
@@ -80,12 +80,8 @@ NUMBERS = itertools.count()
 
 @pytest.fixture
 def worlds() -> Iterator[tuple[World, World]]:
-    environment = f"d{os.getpid()}-{next(NUMBERS)}"
-    real = DockerWorld(environment)
-    try:
-        yield real, MemoryWorld(environment)
-    finally:
-        real.close()
+    with real_and_memory(f"d{os.getpid()}-{next(NUMBERS)}") as both:
+        yield both
 
 
 @pytest.mark.engine

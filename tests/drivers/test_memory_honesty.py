@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from memory_world import MemoryWorld
-from worlds import DockerWorld, World, attachment, do, look, network, owner, volume
+from memory_world import real_and_memory
+from worlds import World, attachment, do, look, network, owner, volume
 
 from reconciler.errors import ReconcilerError
 from reconciler.model import labels
@@ -132,12 +132,8 @@ def network_id(world: World, key: str) -> str:
 
 @pytest.fixture
 def worlds(request: pytest.FixtureRequest) -> Iterator[tuple[World, World]]:
-    environment = f"h{os.getpid()}-{request.node.callspec.indices['seed']}"
-    real = DockerWorld(environment)
-    try:
-        yield real, MemoryWorld(environment)
-    finally:
-        real.close()
+    with real_and_memory(f"h{os.getpid()}-{request.node.callspec.indices['seed']}") as both:
+        yield both
 
 
 @pytest.mark.engine
