@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ssh_server import SSHD, SshServer, ssh_server
+from worlds import SOCKET
 
 from reconciler.drivers.docker import DockerRuntime, connect
 from reconciler.errors import Unreachable
@@ -30,7 +31,7 @@ def test_the_same_engine_answers(server: SshServer) -> None:
 
 
 def test_a_socket_can_be_named(server: SshServer) -> None:
-    assert connect(f"{server.address}/var/run/docker.sock").observe("nobody").instances == ()
+    assert connect(f"{server.address}{SOCKET}").observe("nobody").instances == ()
     with pytest.raises(Unreachable, match="nowhere"):
         connect(f"{server.address}/nowhere.sock")
 

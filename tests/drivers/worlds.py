@@ -7,6 +7,7 @@ The contract suite (runtime_contract.py) knows only `World`; each runtime has on
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 import threading
@@ -33,6 +34,10 @@ from reconciler.model.plan import (
     Target,
 )
 from reconciler.ports import Runtime
+
+
+SOCKET = Path(os.environ.get("DOCKER_HOST", "/var/run/docker.sock").removeprefix("unix://"))
+"""Where the engine is that the tests use, for what takes a path. Theirs is always on this machine."""
 
 
 class Behaviour(StrEnum):
@@ -248,7 +253,7 @@ class DockerWorld:
 @cache
 def _api() -> docker.APIClient:
     """A client of our own for tidying up, which a test does a hundred times."""
-    return docker.APIClient(version="1.41")
+    return docker.APIClient(**docker.utils.kwargs_from_env(), version="auto")
 
 
 def engine(*words: str) -> str:
@@ -261,10 +266,10 @@ def engine(*words: str) -> str:
 def _provide_image() -> None:
     if not _api().images(IMAGE):
         assert _BUSYBOX.exists(), "the tests build their image from /bin/busybox: install busybox-static"
-        subprocess.run(["docker", "import", "-", IMAGE], input=_root(), capture_output=True, check=True, timeout=60)
+        subprocess.run(["docker", "import", "-", IMAGE], input=small_root(), capture_output=True, check=True, timeout=60)
 
 
-def _root() -> bytes:
+def small_root() -> bytes:
     """A root directory with a static busybox and a shell, as a tar."""
     busybox = _BUSYBOX.read_bytes()
     archive = BytesIO()

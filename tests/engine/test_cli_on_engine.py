@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 import pytest
 from surroundings import CommandLine, Outcome, Remote
+from worlds import SOCKET
 
 from reconciler.drivers.clock import SystemClock
 from reconciler.model import labels
@@ -320,7 +321,7 @@ def test_it_waits_for_an_engine_that_is_not_up_yet(shop: Shop, stay: Stay) -> No
     place = shop.directory / "engine.sock"
     resident = stay("--engine", f"unix://{place}")
     resident.until("error: ")
-    place.symlink_to("/var/run/docker.sock")
+    place.symlink_to(SOCKET)
     resident.until("as Git asks$")
     assert resident.end()[0] == 0
 
