@@ -35,7 +35,6 @@ from reconciler.model.plan import (
 )
 from reconciler.ports import Runtime
 
-
 SOCKET = Path(os.environ.get("DOCKER_HOST", "/var/run/docker.sock").removeprefix("unix://"))
 """Where the engine is that the tests use, for what takes a path. Theirs is always on this machine."""
 
