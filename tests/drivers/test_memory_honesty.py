@@ -179,5 +179,6 @@ def _facts(detail: Any) -> dict[str, Any]:
             for name, place in detail["NetworkSettings"]["Networks"].items()
         },
         "memory": [detail["HostConfig"]["Memory"], detail["HostConfig"]["MemorySwap"]],
-        "mode": detail["HostConfig"]["NetworkMode"],
+        # Newer engines name the default network.
+        "mode": detail["HostConfig"]["NetworkMode"].replace("bridge", "default"),
     }
