@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import secrets
 import socket
+from pathlib import Path
 
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ports import Clock, Lease, Runtime
@@ -27,7 +30,11 @@ class Claim:
     def held_by_other(self, environment: str) -> Lease | None:
         """Take or renew the lease; return it when somebody else has it. Raises Unreachable: then nobody knows."""
         self._environment = environment
-        lease = self._runtime.claim_lease(environment, self.holder, self._clock.now(), LEASE_SECONDS)
+        lease = self._ask()
+        if lease.holder != self.holder and has_ended(lease.holder):
+            # Nobody is left to give it back or to renew it, so nobody need wait for its end.
+            self._runtime.release_lease(environment, lease.holder)
+            lease = self._ask()
         return lease if lease.holder != self.holder else None
 
     def take(self, environment: str) -> None:
@@ -42,8 +49,61 @@ class Claim:
             with contextlib.suppress(ReconcilerError):
                 self._runtime.release_lease(self._environment, self.holder)
 
+    def _ask(self) -> Lease:
+        return self._runtime.claim_lease(self._environment, self.holder, self._clock.now(), LEASE_SECONDS)
+
 
 def holder_name(container: str = "") -> str:
-    """Return who we are, as the lease says it: host, process, a random part, and the container we run in ("" for none)."""
+    """Return who we are, as the lease says it: host, process, a random part; then, for those who may take it over, which
+    process exactly (where /proc says it), and the container we run in ("" for none).
+    """
     inside = f" container={container}" if container else ""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}{inside}"
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}{_exactly()}{inside}"
+
+
+def has_ended(holder: str) -> bool:
+    """Say whether a holder was a process that would be seen from here, and is not there any more.
+
+    Seen are the processes of the same boot of the same machine in the same namespace: host names say less, as two
+    machines or containers may share one.
+    """
+    named = re.search(r" process=(\w+)\.(\d+)\.(\d+)\b", holder)
+    return named is not None and named[1] == _view() and not _lives(int(named[2]), named[3])
+
+
+def _exactly() -> str:
+    view, began = _view(), _began(os.getpid())
+    return f" process={view}.{os.getpid()}.{began}" if view and began else ""
+
+
+def _view() -> str:
+    """Return what is common to all processes that see one another, "" where nothing says it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        return hashlib.sha256(f"{boot} {os.readlink('/proc/self/ns/pid')}".encode()).hexdigest()[:12]
+    except OSError:
+        return ""
+
+
+def _lives(process: int, began: str) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # It is there, and somebody else's.
+    # Where /proc hides other people's processes, nobody knows that this is another one.
+    return _began(process) in ("", began)
+
+
+def _began(process: int) -> str:
+    """Return when a process began, in clock ticks since the boot: its number may be given again.
+
+    "" where that cannot be read, "0" for one that has ended and is only not buried yet.
+    """
+    try:
+        # The name in brackets may hold anything, brackets too.
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    return "0" if state in "XZ" else fields[18]

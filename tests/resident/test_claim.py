@@ -1,0 +1,68 @@
+"""Who gets the lease of somebody that is gone, and who must wait for it?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from memory_place import ENVIRONMENT, MemoryPlace
+
+from reconciler.claim import LEASE_SECONDS, has_ended, holder_name
+from reconciler.errors import Refused
+
+SAYS_ITS_NAME_AND_WAITS = "from reconciler.claim import holder_name; print(holder_name(), flush=True); input()"
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[str]]:
+    """Another process on this machine, which would hold a lease under the name that it prints."""
+    command = (sys.executable, "-c", SAYS_ITS_NAME_AND_WAITS)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def _name_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_lease_is_not_waited_for_when_its_holder_was_killed(place: MemoryPlace, other: subprocess.Popen[str]) -> None:
+    name = _name_of(other)
+    assert place.claim(name).held_by_other(ENVIRONMENT) is None
+    with pytest.raises(Refused, match=f"{name} holds the lease"):
+        place.claim(holder_name()).take(ENVIRONMENT)
+    other.kill()
+    other.wait()
+    place.claim(holder_name()).take(ENVIRONMENT)
+
+
+def test_who_is_killed_and_not_yet_buried_holds_nothing(other: subprocess.Popen[str]) -> None:
+    name = _name_of(other)
+    assert not has_ended(name)
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(name)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("", id="whose process nobody named"),
+        pytest.param(" process=000000000000.1.2", id="whom one cannot see from here"),
+    ],
+)
+def test_a_lease_is_waited_for_when_its_holder_may_live(place: MemoryPlace, part: str) -> None:
+    assert place.claim(f"elsewhere:1:ab{part}").held_by_other(ENVIRONMENT) is None
+    assert place.claim(holder_name()).held_by_other(ENVIRONMENT) is not None
+    place.clock.advance(LEASE_SECONDS + 1)
+    assert place.claim(holder_name()).held_by_other(ENVIRONMENT) is None
+
+
+def test_a_number_that_was_given_to_another_process_is_no_sign_of_life() -> None:
+    mine = holder_name()
+    assert not has_ended(mine)
+    assert has_ended(f"{mine.rpartition('.')[0]}.1")
