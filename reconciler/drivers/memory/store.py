@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from reconciler.audit import BEFORE_THE_FIRST, chained
+from reconciler.model.audit import Entry, Head, Piece, Trail
 from reconciler.model.history import HashKey, History
 from reconciler.model.status import Turn
 
-MOST_TURNS = 1000
+MOST_TURNS, MOST_LINES = 1000, 1000
 
 
 class MemoryStore:
@@ -20,6 +22,8 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._keys = 0
         self._turns: list[Turn] = []
+        self._lines: list[bytes] = []
+        self._head = Head(0, BEFORE_THE_FIRST)
         self._history = self._fresh()
 
     def history(self) -> History:
@@ -43,10 +47,24 @@ class MemoryStore:
         """Return the last turns, newest first."""
         return tuple(reversed(self._turns))[:limit]
 
+    def audit(self, entries: Iterable[Entry]) -> None:
+        """Append to the audit log."""
+        with self._lock:
+            data, number, hash = chained(entries, self._head.number, self._head.hash)
+            self._lines = (self._lines + data.splitlines(keepends=True))[-MOST_LINES:]
+            self._head = Head(number, hash, number - len(self._lines) + 1)
+
+    def trail(self) -> Trail:
+        """Return the audit log as one piece."""
+        with self._lock:
+            pieces = (Piece("memory", b"".join(self._lines)),) if self._lines else ()
+            return Trail(pieces, self._head if self._lines else None)
+
     def lose(self) -> None:
         """Be a new, empty state directory."""
         with self._lock:
             self._turns, self._history = [], self._fresh()
+            self._lines, self._head = [], Head(0, BEFORE_THE_FIRST)
 
     def lose_key(self) -> None:
         """Keep everything but the key of the spec labels."""

@@ -44,6 +44,7 @@ def read_history(text: str, key: HashKey) -> History:
         overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
         rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
+        handed=_times(document["handed"]),
     )
 
 

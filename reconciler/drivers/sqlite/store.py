@@ -10,19 +10,24 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from reconciler.drivers.sqlite.documents import history_document, read_history, read_turn, turn_document
 from reconciler.drivers.sqlite.key import read_key
+from reconciler.drivers.sqlite.log import MOST_LOG_BYTES, LogFiles
 from reconciler.errors import Refused, Unreachable
+from reconciler.model.audit import Entry, Head, Kind, Trail
 from reconciler.model.history import History
 from reconciler.model.status import Turn
 
 MOST_TURNS = {False: 1000, True: 200}
 """How many turns are kept: of those that did something, and of those that only saw something new."""
+MOST_WAITING = 1000
+"""So many lines of the audit log wait in memory for a disk that has room again."""
 BUSY_SECONDS = 10.0
 
 MIGRATIONS: tuple[str, ...] = (
@@ -40,6 +45,9 @@ MIGRATIONS: tuple[str, ...] = (
     """
     UPDATE history SET document = json_set(document, '$.overruled', json('{}'));
     """,
+    """
+    CREATE TABLE audit (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER, hash TEXT, first INTEGER);
+    """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
 
@@ -50,7 +58,12 @@ class SqliteStore:
     """The Store port on a directory. Several processes may use it at once."""
 
     def __init__(
-        self, directory: Path, *, warn: Callable[[str], None] = lambda text: None, migrations: Sequence[str] = MIGRATIONS
+        self,
+        directory: Path,
+        *,
+        warn: Callable[[str], None] = lambda text: None,
+        migrations: Sequence[str] = MIGRATIONS,
+        most_log_bytes: int = MOST_LOG_BYTES,
     ) -> None:
         """Open or make it; `warn` hears of a damaged database that was put aside.
 
@@ -60,6 +73,9 @@ class SqliteStore:
         self._path = directory / "state.db"
         self._warn = warn
         self._migrations = migrations
+        self._log = LogFiles(directory / "audit", most_log_bytes)
+        self._waiting: tuple[Entry, ...] = ()
+        self._lost = 0
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._key = read_key(directory / "hash.key")
@@ -98,6 +114,31 @@ class SqliteStore:
             return tuple(read_turn(document) for (document,) in rows)
 
         return self._do(work)
+
+    def audit(self, entries: Iterable[Entry]) -> None:
+        """Append to the audit log. Raises Unreachable when it cannot be written; its lines then wait for the next time."""
+        waiting, written = (*self._waiting, *entries), False
+        lost = [_lost(waiting[0].at, self._lost)] if self._lost else []
+        try:
+            with self._log.locked():
+                head = self._log.append((*lost, *waiting), self._do(_head))
+                written, self._lost = True, 0
+                self._do(lambda database: _keep_head(database, head))
+                self._log.drop_oldest()
+        except OSError as error:
+            hint = "make room on its disk, and see that it may be written"
+            raise Unreachable(f"audit log {self._log.directory}: {error.strerror}", hint=hint) from error
+        finally:
+            self._waiting = () if written else waiting[-MOST_WAITING:]
+            self._lost += 0 if written else len(waiting) - len(self._waiting)
+
+    def trail(self) -> Trail:
+        """Return the audit log as it stands. Raises Unreachable when it cannot be read."""
+        try:
+            with self._log.locked():
+                return Trail(self._log.pieces(), self._do(_head))
+        except OSError as error:
+            raise Unreachable(f"audit log {self._log.directory}: {error.strerror}") from error
 
     # --- the database ------------------------------------------------------------------------------------------------
 
@@ -188,6 +229,20 @@ def _keep(database: sqlite3.Connection, turn: Turn) -> None:
     database.execute("INSERT INTO turns (idle, document) VALUES (?, ?)", (idle, document))
     newest = "SELECT number FROM turns WHERE idle = ? ORDER BY number DESC LIMIT ?"
     database.execute(f"DELETE FROM turns WHERE idle = ? AND number NOT IN ({newest})", (idle, idle, MOST_TURNS[idle]))
+
+
+def _head(database: sqlite3.Connection) -> Head | None:
+    row = database.execute("SELECT number, hash, first FROM audit").fetchone()
+    return Head(*row) if row else None
+
+
+def _keep_head(database: sqlite3.Connection, head: Head) -> None:
+    row = (head.number, head.hash, head.first)
+    database.execute("INSERT OR REPLACE INTO audit (only, number, hash, first) VALUES (1, ?, ?, ?)", row)
+
+
+def _lost(at: datetime, count: int) -> Entry:
+    return Entry(at, Kind.NOTE, "lost", text=f"{count} lines are lost: for too long they could not be written")
 
 
 def _same_news(last: Turn, turn: Turn) -> bool:
