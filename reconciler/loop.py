@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.apply import Applier, Ended
+from reconciler.audit import Ledger
 from reconciler.errors import InvalidState, ReconcilerError, Unreachable
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
@@ -82,10 +83,12 @@ class Reconciler:
     trouble: ReconcilerError | None = field(default=None)
     steady: Steady = field(init=False)
     reader: Reader = field(init=False)
+    ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         self.steady = Steady(self.world.clock)
         self.reader = Reader(self.world.load)
+        self.ledger = Ledger(self.world.store, self.world.clock)
 
     def refresh(self) -> None:
         """Ask the source: take the newest revision if it is valid, else keep the last good one and remember why.
@@ -167,10 +170,15 @@ class Reconciler:
         started = self.world.clock.now()
         try:
             look = self.look()
+            self.ledger.begin(look.plan, look.desired.revision, woke)
             ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds, look.secrets))
             return self._record(started, woke, look, ended)
         except ReconcilerError as problem:
             return self.failed(woke, problem, started)
+
+    def end(self, patience_seconds: float) -> None:
+        """Begin nothing more, and give the calls in flight this long to end."""
+        self.ledger.end(self.applier.stop(patience_seconds))
 
     def failed(self, woke: str, problem: ReconcilerError, started: datetime | None = None) -> Report:
         """Record a turn that could not even plan."""
@@ -204,6 +212,7 @@ class Reconciler:
 
     def _record(self, started: datetime, woke: str, look: Look, ended: tuple[Ended, ...]) -> Report:
         now = self.world.clock.now()
+        self.ledger.end(ended)
         asked = tuple(asked_registries(look.desired, look.history, look.observed))
         images = {service.id: service.image for stack in look.desired.stacks for service in stack.services}
         # Learned on top of what is stored by now: a person may have said `retry` while this turn went on.
@@ -221,7 +230,7 @@ class Reconciler:
             stacks=stacks_status(look.plan, look.desired, look.observed, learned, look.previous),
             revision=look.desired.revision,
             applied=learned.applied,
-            error=_said(self.trouble) if self.trouble else "",
+            error="; ".join(filter(None, (_said(self.trouble) if self.trouble else "", self.ledger.trouble))),
             hint=self.trouble.hint if self.trouble else "",
         )
         return self._keep(report)

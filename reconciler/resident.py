@@ -150,7 +150,7 @@ class Resident:
     def _end(self) -> None:
         clock = self.reconciler.world.clock
         passed = clock.monotonic() - self._ended if self._ended is not None else 0.0
-        self.reconciler.applier.stop(max(0.0, STOP_SECONDS - passed))
+        self.reconciler.end(max(0.0, STOP_SECONDS - passed))
         self._claim.release()
 
     # --- what wakes us -----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def settled(
         try:
             return settle(reconciler, claim, tell, bell.wait, timeout_seconds)
         finally:
-            reconciler.applier.stop(DRAIN_SECONDS)
+            reconciler.end(DRAIN_SECONDS)
             claim.release()
             if reconciler.applier.busy:
                 leave_within(LEAVE_SECONDS, FAILED)
