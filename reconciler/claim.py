@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 from reconciler.errors import ReconcilerError, Refused
+from reconciler.model.holder import container_of, within
 from reconciler.ports import Clock, Lease, Runtime
 
 LEASE_SECONDS = 60.0
@@ -31,7 +32,7 @@ class Claim:
         """Take or renew the lease; return it when somebody else has it. Raises Unreachable: then nobody knows."""
         self._environment = environment
         lease = self._ask()
-        if lease.holder != self.holder and has_ended(lease.holder):
+        if lease.holder != self.holder and has_ended(lease.holder, self.holder):
             # Nobody is left to give it back or to renew it, so nobody need wait for its end.
             self._runtime.release_lease(environment, lease.holder)
             lease = self._ask()
@@ -57,18 +58,23 @@ def holder_name(container: str = "") -> str:
     """Return who we are, as the lease says it: host, process, a random part; then, for those who may take it over, which
     process exactly (where /proc says it), and the container we run in ("" for none).
     """
-    inside = f" container={container}" if container else ""
+    inside = f" {within(container)}" if container else ""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}{_exactly()}{inside}"
 
 
-def has_ended(holder: str) -> bool:
+def has_ended(holder: str, ours: str = "") -> bool:
     """Say whether a holder was a process that would be seen from here, and is not there any more.
 
     Seen are the processes of the same boot of the same machine in the same namespace: host names say less, as two
-    machines or containers may share one.
+    machines or containers may share one. `ours` is our own name: with its container's namespace everybody of an earlier
+    run of that container has ended.
     """
     named = re.search(r" process=(\w+)\.(\d+)\.(\d+)\b", holder)
-    return named is not None and named[1] == _view() and not _lives(int(named[2]), named[3])
+    if named is None:
+        return False
+    if named[1] != _view():
+        return container_of(holder) == container_of(ours) != ""
+    return not _lives(int(named[2]), named[3])
 
 
 def _exactly() -> str:

@@ -9,6 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.model import labels
+from reconciler.model.holder import container_of, heir
+
 if TYPE_CHECKING:
     # Only named here: what reads files alone should not wait for the models of plans.
     from reconciler.model.audit import Entry, Trail
@@ -77,13 +80,23 @@ class Lease:
     expires: datetime
     generation: int
 
+    @classmethod
+    def read(cls, name: str, marks: Mapping[str, str]) -> Lease | None:
+        """Read the volume that is a lease, its number behind the last dot of its name; None for what only looks like one."""
+        number = name.rpartition(".")[2]
+        try:
+            expires = datetime.fromisoformat(marks[labels.EXPIRES])
+        except (KeyError, ValueError):
+            return None
+        return cls(marks.get(labels.HOLDER, ""), expires, int(number)) if number.isdecimal() and expires.tzinfo else None
+
     def may_be_taken(self, holder: str, now: datetime, ttl_seconds: float) -> bool:
-        """Say whether somebody may take it (it is over), or renew it (half of its time is).
+        """Say whether somebody may take it (it is over, or was passed on to them), or renew it (half of its time is over).
 
         One that lasts far longer than anybody ever takes it for was told by a clock that was set back since: it is over.
         """
         left = (self.expires - now).total_seconds()
-        if left > 2 * ttl_seconds:
+        if left > 2 * ttl_seconds or self.holder == heir(container_of(holder)):
             return True
         return left < ttl_seconds / 2 if holder == self.holder else left <= 0
 

@@ -171,6 +171,18 @@ class RunHook:
     hook: Hook
 
 
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Pass the lease of an environment on to the reconciler in another container of ours, its successor.
+
+    holder  who holds it now
+    """
+
+    target: Target
+    environment: str
+    holder: str
+
+
 Change = (
     CreateNetwork
     | RemoveNetwork
@@ -190,6 +202,7 @@ Change = (
     | RenameInstance
     | UpdateInstance
     | RunHook
+    | HandOver
 )
 
 

@@ -29,6 +29,7 @@ from reconciler.errors import Conflict, Refused
 from reconciler.model import labels
 from reconciler.model.content import content_digest
 from reconciler.model.desired import ContentFile, Hook
+from reconciler.model.holder import container_of, within
 from reconciler.model.observed import Phase, Probe, Questions
 from reconciler.model.plan import (
     Change,
@@ -36,6 +37,7 @@ from reconciler.model.plan import (
     DeliverFiles,
     DisconnectNetwork,
     FillVolume,
+    HandOver,
     RemoveInstance,
     RemoveNetwork,
     RemoveVolume,
@@ -553,6 +555,31 @@ class RuntimeContract:
         assert world.another().claim_lease(world.environment, "b", NOON, 60).holder == "a"
         world.runtime.release_lease(world.environment, "a")
         assert world.another().claim_lease(world.environment, "b", NOON, 60).holder == "b"
+
+    def test_a_lease_passed_on_is_for_whoever_works_in_that_container(self, world: World) -> None:
+        successor = run(world, "web-1.next")
+        world.runtime.claim_lease(world.environment, "old", NOON, 60)
+        do(world, HandOver(successor, world.environment, "old"))
+        passed = world.runtime.claim_lease(world.environment, "old", NOON, 60)
+        assert container_of(passed.holder) == successor.id
+        assert passed.expires == NOON + timedelta(seconds=60), "it has the time that was left"
+        assert world.another().claim_lease(world.environment, "stranger", NOON, 60) == passed
+        new = f"new:1:00 {within(successor.id)}"
+        assert world.another().claim_lease(world.environment, new, NOON + timedelta(seconds=1), 60).holder == new
+
+    def test_a_lease_passed_on_to_a_container_that_is_gone_is_anybodys(self, world: World) -> None:
+        successor = run(world, "web-1.next")
+        world.runtime.claim_lease(world.environment, "old", NOON, 60)
+        do(world, HandOver(successor, world.environment, "old"))
+        world.remove(successor.id)
+        assert world.runtime.claim_lease(world.environment, "old", NOON, 60).holder == "old"
+
+    def test_nobody_passes_on_the_lease_of_another(self, world: World) -> None:
+        successor = run(world, "web-1.next")
+        world.runtime.claim_lease(world.environment, "other", NOON, 60)
+        with pytest.raises(Conflict, match="other holds the lease by now"):
+            do(world, HandOver(successor, world.environment, "old"))
+        assert world.runtime.claim_lease(world.environment, "other", NOON, 60).holder == "other"
 
     def test_of_many_who_claim_at_once_all_agree_on_one_holder(self, world: World) -> None:
         claimants = [(world.another(), f"holder-{number}") for number in range(6)]

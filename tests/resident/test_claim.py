@@ -66,3 +66,10 @@ def test_a_number_that_was_given_to_another_process_is_no_sign_of_life() -> None
     mine = holder_name()
     assert not has_ended(mine)
     assert has_ended(f"{mine.rpartition('.')[0]}.1")
+
+
+def test_a_container_that_was_started_again_does_not_wait_for_its_own_lease() -> None:
+    mine, before = "c" * 64, "host:1:ab process=000000000000.1.2"
+    assert has_ended(f"{before} container={mine}", holder_name(mine))
+    assert not has_ended(f"{before} container={'d' * 64}", holder_name(mine))
+    assert not has_ended(before, holder_name()), "who works in no container knows nothing of it"

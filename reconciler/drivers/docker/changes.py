@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from reconciler.drivers.docker import content, images, wording
+from reconciler.drivers.docker import content, images, lease, wording
 from reconciler.drivers.docker.connection import BROKEN, Connection, path_of, unreachable
 from reconciler.drivers.docker.errors import Rejected, one_line
 from reconciler.drivers.docker.streams import frames
@@ -21,6 +21,7 @@ from reconciler.model.plan import (
     DeliverFiles,
     DisconnectNetwork,
     FillVolume,
+    HandOver,
     PullImage,
     RemoveImage,
     RemoveInstance,
@@ -74,6 +75,8 @@ def make(connection: Connection, change: Change) -> None:
             _network(connection, change)
         case CreateVolume() | RemoveVolume() | PullImage() | RemoveImage():
             _storage(connection, change)
+        case HandOver():
+            lease.pass_on(connection, change)
         case _:
             assert_never(change)
 

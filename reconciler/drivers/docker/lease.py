@@ -9,14 +9,16 @@ to be followed by one that nobody holds.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from reconciler.drivers.docker.connection import Connection, path_of
 from reconciler.drivers.docker.errors import Rejected
+from reconciler.errors import Conflict
 from reconciler.model import labels
+from reconciler.model.holder import container_of, heir
+from reconciler.model.plan import HandOver
 from reconciler.ports import Lease
 
 NOBODY = ""
@@ -43,6 +45,16 @@ def release(connection: Connection, environment: str, holder: str) -> None:
         _settled(connection, environment, free)
 
 
+def pass_on(connection: Connection, change: HandOver) -> None:
+    """Follow the holder's lease by one for its successor, with the time that is left. Raises Conflict when it is not theirs."""
+    force = max(_leases(connection, change.environment), key=_generation, default=None)
+    if force is None or force.holder != change.holder:
+        raise Conflict(f"{force.holder if force else 'nobody'} holds the lease by now")
+    passed = replace(force, holder=heir(change.target.id), generation=force.generation + 1)
+    _create(connection, change.environment, passed)
+    _settled(connection, change.environment, passed)
+
+
 def _may_take(connection: Connection, force: Lease, holder: str, now: datetime, ttl_seconds: float) -> bool:
     if force.may_be_taken(holder, now, ttl_seconds):
         return True
@@ -50,12 +62,14 @@ def _may_take(connection: Connection, force: Lease, holder: str, now: datetime, 
 
 
 def _is_gone(connection: Connection, holder: str) -> bool:
-    """Say whether the holder named a container of this very engine, and that container runs no more."""
-    named = re.search(r"\bcontainer=([0-9a-f]{12,64})\b", holder)
-    if not named:
+    """Say whether the holder named a container of this very engine, and its process there lives no more."""
+    container = container_of(holder)
+    if not container:
         return False
     try:
-        return not connection.get(path_of("/containers/{}/json", named[1]))["State"]["Running"]
+        state = connection.get(path_of("/containers/{}/json", container))["State"]
+        # Of a container that it is about to start again the engine says that it runs.
+        return not state["Running"] or bool(state.get("Restarting"))
     except Rejected as rejected:
         if rejected.status == 404:
             return True
@@ -74,18 +88,7 @@ def _settled(connection: Connection, environment: str, wanted: Lease) -> Lease:
 
 def _leases(connection: Connection, environment: str) -> list[Lease]:
     found = connection.get("/volumes", filters={"label": [f"{labels.LEASE}={environment}"]})
-    return [lease for volume in found.get("Volumes") or () if (lease := _lease(volume))]
-
-
-def _lease(volume: Mapping[str, Any]) -> Lease | None:
-    """Read a volume's labels; None for a volume that only looks like a lease."""
-    marks = volume.get("Labels") or {}
-    number = re.fullmatch(r".*\.(\d+)", volume["Name"])
-    try:
-        expires = datetime.fromisoformat(marks[labels.EXPIRES])
-    except (KeyError, ValueError):
-        return None
-    return Lease(marks.get(labels.HOLDER, NOBODY), expires, int(number[1])) if number and expires.tzinfo else None
+    return [lease for one in found.get("Volumes") or () if (lease := Lease.read(one["Name"], one.get("Labels") or {}))]
 
 
 def _create(connection: Connection, environment: str, lease: Lease) -> None:

@@ -65,7 +65,9 @@ class Audit:
         engine = self._engine
         containers = {f"container {one.name}": _trace(one) for one in engine.containers.values() if not covers(one.labels)}
         networks = {f"network {one.name}": one.id for one in engine.networks.by_id.values() if not covers(one.labels)}
-        foreign = (one for one in engine.volumes.by_name.values() if not (one.anonymous or covers(one.labels)))
+        # A lease is every reconciler's, whichever of them has it.
+        others = (one for one in engine.volumes.by_name.values() if labels.LEASE not in one.labels)
+        foreign = (one for one in others if not (one.anonymous or covers(one.labels)))
         volumes = {f"volume {one.name}": dict(one.files) for one in foreign}
         return {**containers, **networks, **volumes}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
+from reconciler.drivers.memory import lease
 from reconciler.drivers.memory.image import split
 from reconciler.drivers.memory.refusal import EngineError
 from reconciler.drivers.memory.registry import PULL_SECONDS
@@ -22,6 +23,7 @@ from reconciler.model.plan import (
     DeliverFiles,
     DisconnectNetwork,
     FillVolume,
+    HandOver,
     PullImage,
     RemoveImage,
     RemoveInstance,
@@ -61,6 +63,8 @@ def calls(world: World, change: Change) -> Calls:
             return (lambda: _update(world, target, payload),)
         case RunHook():
             return (lambda: _run_hook(world, change),)
+        case HandOver():
+            return (lambda: lease.pass_on(world.engine, change),)
         case DeliverFiles(target, files):
             return (lambda: world.engine.put(world.engine.get(target.handle), _stored(files)),)
         case _:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.drivers.memory.engine import Engine
 from reconciler.drivers.memory.volume import Volume
+from reconciler.errors import Conflict
 from reconciler.model import labels
+from reconciler.model.holder import container_of, heir
+from reconciler.model.observed import Phase
+from reconciler.model.plan import HandOver
 from reconciler.ports import Lease
 
 _NOBODY = Lease("", datetime(1970, 1, 1, tzinfo=UTC), 0)
@@ -18,48 +22,53 @@ def claim(engine: Engine, environment: str, holder: str, now: datetime, ttl_seco
     force = _in_force(engine, environment)
     gone = force.holder != holder and _is_gone(engine, force.holder)
     due = gone or force.may_be_taken(holder, now, ttl_seconds)
-    return _follow(engine, environment, force, holder, now + timedelta(seconds=ttl_seconds)) if due else force
+    wanted = replace(force, holder=holder, expires=now + timedelta(seconds=ttl_seconds))
+    return _follow(engine, environment, wanted) if due else force
 
 
 def release(engine: Engine, environment: str, holder: str) -> None:
     """Follow our lease by one that nobody holds; do nothing if it is not ours."""
     force = _in_force(engine, environment)
     if force.generation and force.holder == holder:
-        _follow(engine, environment, force, _NOBODY.holder, _NOBODY.expires)
+        _follow(engine, environment, replace(_NOBODY, generation=force.generation))
+
+
+def pass_on(engine: Engine, change: HandOver) -> None:
+    """Follow the holder's lease by one for its successor, with the time that is left. Raises Conflict when it is not theirs."""
+    force = _in_force(engine, change.environment)
+    if force.holder != change.holder:
+        raise Conflict(f"{force.holder or 'nobody'} holds the lease by now")
+    _follow(engine, change.environment, replace(force, holder=heir(change.target.id)))
 
 
 def _in_force(engine: Engine, environment: str) -> Lease:
-    found = [_read(volume) for volume in _volumes(engine, environment)]
-    return max(found, key=lambda lease: lease.generation, default=_NOBODY)
+    found = (Lease.read(volume.name, volume.labels) for volume in _volumes(engine, environment))
+    return max(filter(None, found), key=lambda lease: lease.generation, default=_NOBODY)
 
 
-def _follow(engine: Engine, environment: str, force: Lease, holder: str, expires: datetime) -> Lease:
-    outdated = _volumes(engine, environment)
+def _follow(engine: Engine, environment: str, lease: Lease) -> Lease:
+    """Put a lease in force after the one whose number it still has."""
+    outdated, next = _volumes(engine, environment), replace(lease, generation=lease.generation + 1)
     marks = {
         labels.LEASE: environment,
         labels.ROLE: labels.ROLE_LEASE,
-        labels.HOLDER: holder,
-        labels.EXPIRES: expires.isoformat(),
+        labels.HOLDER: next.holder,
+        labels.EXPIRES: next.expires.isoformat(),
     }
-    made = engine.create_volume(f"reconciler-lease-{environment}.{force.generation + 1}", {}, marks)
+    engine.create_volume(f"reconciler-lease-{environment}.{next.generation}", {}, marks)
     for volume in outdated:
         engine.remove_volume(volume.name)
-    return _read(made)
+    return next
 
 
 def _volumes(engine: Engine, environment: str) -> list[Volume]:
     return [one for one in engine.volumes.by_name.values() if one.labels.get(labels.LEASE) == environment]
 
 
-def _read(volume: Volume) -> Lease:
-    number = int(volume.name.rpartition(".")[2])
-    return Lease(volume.labels[labels.HOLDER], datetime.fromisoformat(volume.labels[labels.EXPIRES]), number)
-
-
 def _is_gone(engine: Engine, holder: str) -> bool:
-    """Say whether the holder named a container of this engine, and that container runs no more."""
-    named = re.search(r"\bcontainer=([0-9a-f]{12,64})\b", holder)
-    if not named:
+    """Say whether the holder named a container of this engine, and its process there lives no more."""
+    container = container_of(holder)
+    if not container:
         return False
-    found = engine.find(named[1])
-    return found is None or not found.alive
+    found = engine.find(container)
+    return found is None or not found.alive or found.phase is Phase.RESTARTING
