@@ -12,6 +12,7 @@ from reconciler.model.plan import (
     Action,
     CreateInstance,
     CreateVolume,
+    HandOver,
     Plan,
     PullImage,
     RemoveImage,
@@ -58,6 +59,7 @@ def learn(
         jobs=_jobs(known, done),
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
+        handed=_handed(known, done, now),
         asked={**known.asked, **dict.fromkeys(asked, now)},
         overruled={name: one for name, one in known.overruled.items() if one.revision == plan.revision_id},
         suspended={name: one for name, one in known.suspended.items() if one.holds(plan.observed_at)},
@@ -72,7 +74,7 @@ def is_applied(plan: Plan) -> bool:
 
 def _renewed(history: History, revision: str) -> History:
     """A new revision gets fresh tries."""
-    return replace(history, attempted=revision, heals={}, retries={}, replaced={})
+    return replace(history, attempted=revision, heals={}, retries={}, replaced={}, handed={})
 
 
 def _quarantine(history: History, plan: Plan, now: datetime) -> Mapping[str, Quarantine]:
@@ -157,6 +159,11 @@ def _updated(history: History, done: Iterable[Action], now: datetime) -> Mapping
     ends = (RemoveInstance, RenameInstance)
     slots = {action.group for action in done if isinstance(action.change, ends) and action.verb is Verb.UPDATE}
     return {**history.updated, **dict.fromkeys(slots, now)}
+
+
+def _handed(history: History, done: Iterable[Action], now: datetime) -> Mapping[str, datetime]:
+    heirs = (action.change.target.id for action in done if isinstance(action.change, HandOver))
+    return {**history.handed, **dict.fromkeys(heirs, now)}
 
 
 def condense(report: Report) -> Turn:

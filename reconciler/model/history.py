@@ -112,6 +112,7 @@ class History:
     suspended    stack, "stack/service" or EVERYTHING -> the suspension
     overruled    stack or EVERYTHING -> which revision waits for no window
     rollbacks    stack or "stack/service" -> the rollback
+    handed       container id -> when the lease was passed on to the reconciler in it, at this revision
     """
 
     key: HashKey
@@ -132,3 +133,4 @@ class History:
     suspended: Mapping[str, Suspension] = field(default_factory=dict)
     overruled: Mapping[str, Overrule] = field(default_factory=dict)
     rollbacks: Mapping[str, Rollback] = field(default_factory=dict)
+    handed: Mapping[str, datetime] = field(default_factory=dict)

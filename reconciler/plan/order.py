@@ -21,7 +21,7 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
         return Order.STOP_FIRST, f"host port {port} cannot be held twice, whatever update_config.order says"
     if service.update.order is not None:
         return service.update.order, "update_config.order"
-    obstacle = _obstacle(service, stack, port)
+    obstacle = _obstacle(service, stack)
     return (Order.STOP_FIRST, obstacle) if obstacle else (Order.START_FIRST, "no writable mounts")
 
 
@@ -48,16 +48,23 @@ def needs_first(stack: Stack) -> tuple[Service, ...]:
     return tuple(order.values())
 
 
-def _obstacle(service: Service, stack: Stack, port: str) -> str:
-    host: Mapping[str, Any] = service.container.get("HostConfig", {})
-    if mount := _writable_mount(service, host):
-        return f"writable mount {mount}"
-    if port:
+def only_one_can_have(service: Service) -> str:
+    """Return what of a service no two running containers can have at a time, "" for nothing."""
+    if port := _fixed_port(service):
         return f"host port {port}"
     if service.network_mode == "host" or service.network_mode.startswith(("service:", "container:")):
         return f"network_mode {service.network_mode}"
     if address := _fixed_address(service):
         return f"fixed address {address}"
+    return ""
+
+
+def _obstacle(service: Service, stack: Stack) -> str:
+    host: Mapping[str, Any] = service.container.get("HostConfig", {})
+    if mount := _writable_mount(service, host):
+        return f"writable mount {mount}"
+    if sole := only_one_can_have(service):
+        return sole
     if user := _namespace_user(service, stack):
         return f"{user} shares its namespaces"
     if host.get("VolumesFrom"):

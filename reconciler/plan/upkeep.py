@@ -56,6 +56,14 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
             pass
 
 
+def keep_at_work(work: Work, slot: Slot, member: Member) -> None:
+    """Repair what differs of the container this reconciler works in. Nothing here stops it: nobody would start it again."""
+    _rename(work, slot, member)
+    _adjust(work, slot, member)
+    if not is_ready(member.instance, work.view.service, work.world.now):
+        await_ready(work, work.view.service.id, f"see {slot.name} serve", member)
+
+
 def tend(work: Work) -> None:
     """Only keep alive what is there, whatever it was made for."""
     for slot in work.view.slots:

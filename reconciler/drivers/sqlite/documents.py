@@ -44,7 +44,8 @@ def read_history(text: str, key: HashKey) -> History:
         overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
         rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
-        handed=_times(document["handed"]),
+        # An older version, which may still be at work beside us, writes none.
+        handed=_times(document.get("handed", {})),
     )
 
 
