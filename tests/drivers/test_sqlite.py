@@ -194,9 +194,22 @@ def test_an_older_database_is_brought_up_to_date_with_what_it_holds(tmp_path: Pa
     SqliteStore(tmp_path).record(BUSY)
     newer = SqliteStore(tmp_path, migrations=(*MIGRATIONS, "CREATE TABLE extra (note TEXT); INSERT INTO extra VALUES ('here')"))
     assert newer.turns() == (BUSY,)
+    newer.change(lambda history: history)
+    assert newer.turns() == (BUSY,)
     with closing(sqlite3.connect(tmp_path / "state.db")) as database:
         assert database.execute("SELECT note FROM extra").fetchone() == ("here",)
         assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+
+
+def test_an_older_program_goes_on_with_a_database_that_a_newer_one_only_looks_at(tmp_path: Path) -> None:
+    older = SqliteStore(tmp_path)
+    older.record(BUSY)
+    older.change(lambda history: replace(history, applied="a" * 40))
+    newer = SqliteStore(tmp_path, migrations=(*MIGRATIONS, "CREATE TABLE extra (note TEXT)"))
+    assert (newer.turns(), newer.history().applied) == ((BUSY,), "a" * 40)
+    newer.record(later(BUSY, 1))
+    assert newer.turns() == (BUSY,), "what it saw before it came to work is not kept"
+    assert (older.turns(), older.history().applied) == ((BUSY,), "a" * 40)
 
 
 def test_a_database_of_the_first_version_keeps_its_history(tmp_path: Path) -> None:

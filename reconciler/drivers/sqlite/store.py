@@ -90,7 +90,10 @@ class SqliteStore:
         return self._do(self._history)
 
     def record(self, turn: Turn) -> None:
-        """Keep a turn; one that did nothing and saw nothing new takes the place of the last of its kind."""
+        """Keep a turn; one that did nothing and saw nothing new takes the place of the last of its kind.
+
+        A database of an older version keeps none until `change` has brought it up to date.
+        """
         self._do(lambda database: _keep(database, turn))
 
     def change(self, edit: Callable[[History], History]) -> History:
@@ -104,7 +107,7 @@ class SqliteStore:
                 database.execute("INSERT OR REPLACE INTO history (only, document) VALUES (1, ?)", (text,))
             return after
 
-        return self._do(work)
+        return self._do(work, migrates=True)
 
     def turns(self, limit: int = 100) -> tuple[Turn, ...]:
         """Return the last turns, newest first."""
@@ -123,7 +126,7 @@ class SqliteStore:
             with self._log.locked():
                 head = self._log.append((*lost, *waiting), self._do(_head))
                 written, self._lost = True, 0
-                self._do(lambda database: _keep_head(database, head))
+                self._do(lambda database: _keep_head(database, head), migrates=True)
                 self._log.drop_oldest()
         except OSError as error:
             hint = "make room on its disk, and see that it may be written"
@@ -142,35 +145,46 @@ class SqliteStore:
 
     # --- the database ------------------------------------------------------------------------------------------------
 
-    def _do(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Work in one transaction, on a new database if this one is damaged. Raises Unreachable when it is not to be had."""
+    def _do(self, work: Callable[[sqlite3.Connection], Answer], *, migrates: bool = False) -> Answer:
+        """Work in one transaction, on a new database if this one is damaged. Raises Unreachable when it is not to be had.
+
+        Whoever only looks leaves an older database as it is: the older program may still be at work on it.
+        """
         try:
             try:
-                return self._transact(work)
+                return self._transact(work, migrates)
             except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self._replace_damaged()
-                return self._transact(work)
+                return self._transact(work, migrates)
         except sqlite3.OperationalError as error:
             hint = "make room on its disk, and see that no other program holds it"
             raise Unreachable(f"state database {self._path}: {error}", hint=hint) from error
 
-    def _transact(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _transact(self, work: Callable[[sqlite3.Connection], Answer], migrates: bool = False) -> Answer:
         if not self._path.exists():
             with self._locked():
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
+            if not migrates and 0 < _version(database) < len(self._migrations):
+                return self._aside(database, work)
             database.execute("BEGIN IMMEDIATE")
             self._migrate(database)
             answer = work(database)
             database.execute("COMMIT")
             return answer
 
+    def _aside(self, database: sqlite3.Connection, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Work on a copy in memory that is brought up to date, and forget it."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+            database.backup(copy)
+            self._migrate(copy)
+            return work(copy)
+
     def _migrate(self, database: sqlite3.Connection) -> None:
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        known = len(self._migrations)
+        version, known = _version(database), len(self._migrations)
         if version > known:
             message = f"state database {self._path} has version {version}; this program knows versions up to {known}"
             raise Refused(message, hint="run the newer program again, or name another --state directory")
@@ -217,6 +231,11 @@ class SqliteStore:
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _keep(database: sqlite3.Connection, turn: Turn) -> None:
