@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from reconciler.apply import Applier, Ended
 from reconciler.audit import Ledger
 from reconciler.errors import InvalidState, ReconcilerError, Unreachable
+from reconciler.last_words import heard
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
@@ -169,7 +170,7 @@ class Reconciler:
         """
         started = self.world.clock.now()
         try:
-            look = self.look()
+            look = self._hearing(self.look())
             self.ledger.begin(look.plan, look.desired.revision, woke)
             ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds, look.secrets))
             return self._record(started, woke, look, ended)
@@ -194,6 +195,11 @@ class Reconciler:
             hint=problem.hint,
         )
         return self._keep(report)
+
+    def _hearing(self, look: Look) -> Look:
+        """Hear what failed before anything is done: its container may go in this very turn."""
+        failures = heard(self.world.runtime, look.plan.failures, look.secrets)
+        return replace(look, plan=replace(look.plan, failures=failures))
 
     def _history(self, set_by: timedelta) -> History:
         """Return what was learned, its times moved with the clock where that was set since the last look."""

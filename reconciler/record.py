@@ -80,7 +80,7 @@ def _renewed(history: History, revision: str) -> History:
 def _quarantine(history: History, plan: Plan, now: datetime) -> Mapping[str, Quarantine]:
     kept = {service: one for service, one in history.quarantine.items() if one.revision == plan.revision_id}
     new = {
-        failure.service: Quarantine(failure.service, failure.spec, plan.revision_id, failure.message, now)
+        failure.service: Quarantine(failure.service, failure.spec, plan.revision_id, failure.message, now, failure.last_words)
         for failure in plan.failures
     }
     return {**kept, **new}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.cli.progress import Progress
     from reconciler.loop import Reconciler
     from reconciler.model.desired import DesiredState
+    from reconciler.model.history import History
     from reconciler.model.status import Report
 
 
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         _override(reconciler, reconciler.wanted, stacks, args.override_windows or "")
         _show_plan(reconciler, bound, quiet=args.quiet)
         report, count = _settled(reconciler, told, args.timeout)
+    _tell_last_words(reconciler.world.store.history())
     return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
 
 
@@ -178,6 +180,15 @@ def _settled(reconciler: Reconciler, told: Progress, timeout_seconds: float) -> 
     report = settled(reconciler, claim_of(reconciler), timeout_seconds, tell)
     reconciler.hold_good()
     return report, done
+
+
+def _tell_last_words(history: History) -> None:
+    """Show what failed containers wrote at their end: most of them are gone by now."""
+    from reconciler.cli.printing import section
+
+    for one in history.quarantine.values():
+        for line in section(f"{one.service} wrote last:", one.last_words):
+            say(line + "\n", sys.stderr)
 
 
 def _conclude(report: Report, count: int, seconds: float, *, quiet: bool) -> int:

@@ -94,6 +94,7 @@ class Explanation:
     revision  the newest one that could be read
     order     whether old or new containers go first in an update, and why
     held      why the newest version does not count
+    last_words  what its container that failed wrote last, oldest line first
     """
 
     service: str
@@ -104,6 +105,7 @@ class Explanation:
     applied: str
     order: str
     held: str
+    last_words: tuple[str, ...]
     settings: tuple[Stated, ...]
     depends_on: tuple[Dependency, ...]
     containers: tuple[Container, ...]
@@ -131,6 +133,7 @@ def explain(lookout: Lookout, sight: Sight, name: str) -> Explanation:
         applied=sight.history.applied,
         order=_order(sight.desired, service),
         held=_held(sight, service),
+        last_words=quarantine.last_words if (quarantine := sight.history.quarantine.get(name)) else (),
         settings=_settings(lookout, sight.desired, service),
         depends_on=_dependencies(service, statuses),
         containers=containers,
@@ -269,6 +272,7 @@ def lines(found: Explanation, now: datetime) -> Iterator[str]:
 
     yield f"{found.service}   {found.source or 'not in Git (any more)'}"
     yield from columns(_heading(found, now), indent="  ")
+    yield from section("the last it wrote before it failed", found.last_words)
     yield from section("settings", columns((one.attribute, _short(one.value), str(one.source)) for one in found.settings))
     yield from section("depends on", columns(_dependency(one) for one in found.depends_on))
     yield from section("containers", (line for one in found.containers for line in _container_lines(one, now)))

@@ -60,7 +60,9 @@ class Journal:
             acting = {action.group for action in report.plan.actions}
             yield from (f"  {line}" for group in report.plan.groups if group.key in acting for line in self._group(group))
             yield from (f"  blocked [{one.code}] {one.message}" for one in report.plan.blocked)
-            yield from (f"  failed {one.service}: {one.message}" for one in report.plan.failures)
+            for one in report.plan.failures:
+                yield f"  failed {one.service}: {one.message}"
+                yield from (f"    | {line}" for line in one.last_words)
         yield from (f"  failed {one.action}: {one.error}" for one in report.outcomes if one.error)
         if report.error:
             yield f"  error: {report.error}"

@@ -20,13 +20,17 @@ class HashKey:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A spec of a service that failed at a revision; not tried again until either changes, or `retry`."""
+    """A spec of a service that failed at a revision; not tried again until either changes, or `retry`.
+
+    `last_words` are the last lines that the failed container wrote, oldest first.
+    """
 
     service: str
     spec: str
     revision: str
     message: str
     at: datetime
+    last_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,11 +307,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A spec that did not work, to be remembered: (service id, spec hash) is not tried again at this revision."""
+    """A spec that did not work, to be remembered: (service id, spec hash) is not tried again at this revision.
+
+    instance    id of the container that failed
+    last_words  what it wrote last, oldest line first; no plan knows that yet
+    """
 
     service: str
     spec: str
     message: str
+    instance: str = ""
+    last_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

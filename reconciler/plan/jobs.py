@@ -124,7 +124,7 @@ def _give_up(work: Work, group: str, member: Member, error: str) -> None:
     if _released(work, member):
         work.chain(group, 1, facts(why, "tried again")).then("remove", RemoveInstance(target_of(member)))
     else:
-        work.fail(group, why)
+        work.fail(group, why, instance)
 
 
 def _released(work: Work, member: Member) -> bool:

@@ -200,12 +200,12 @@ def _within_ratio(work: Work) -> bool:
 def _fail(work: Work, failing: list[Slot]) -> None:
     """Give the old containers their place back and remember the spec."""
     view = work.view
-    first = failing[0]
-    why = f"{first.current.instance.name} {_why_slot_failed(work, first)}" if first.current else ""
+    first, instance = next((slot, slot.current.instance) for slot in failing if slot.current is not None)
+    why = f"{instance.name} {_why_slot_failed(work, first)}"
     stay = any(slot.stale for slot in view.slots)
     title = "failed, the old containers stay" if stay else "failed, the last good version comes back"
     group = work.open(Verb.UPDATE, title, facts(why))
-    work.fail(group, why)
+    work.fail(group, why, instance)
     for slot in failing:
         if slot.current is not None and slot.stale is not None:
             _return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)

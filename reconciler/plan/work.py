@@ -39,9 +39,12 @@ class Work:
     def reasons(self, group: str) -> tuple[Reason, ...]:
         return self.draft.groups[group].reasons
 
-    def fail(self, group: str, why: str) -> None:
-        """Note that this version failed. What follows from that the next turn plans, which is due as soon as it is noted."""
-        self.draft.failures.append(Failure(self.view.service.id, self.view.spec, why))
+    def fail(self, group: str, why: str, instance: Instance) -> None:
+        """Note that this version failed, as this container shows.
+
+        What follows from that the next turn plans, which is due as soon as it is noted.
+        """
+        self.draft.failures.append(Failure(self.view.service.id, self.view.spec, why, instance.id))
         self.draft.wait(group, "go on without this version", "its failure is noted", wake_at=self.world.now + NOTED)
 
     # --- drift -------------------------------------------------------------------------------------------------------

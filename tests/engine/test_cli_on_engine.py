@@ -35,7 +35,7 @@ services:
     healthcheck: {{test: [CMD, "true"], interval: 1s}}
 """
 SPEAKS = "echo hello from the shop; exec sleep 100000"
-ENDS = "exit 3"
+ENDS = "echo no such table: users >&2; exit 3"
 DEADLINE_SECONDS = 60.0
 
 
@@ -139,6 +139,8 @@ def test_a_version_that_does_not_run_ends_with_1_and_the_old_one_running(shop: S
     outcome = shop.apply()
     assert outcome.code == 1
     assert "error: [R130] shop/web: this spec failed" in outcome.err
+    assert "shop/web wrote last:\n  no such table: users\n" in outcome.err
+    assert "no such table: users" in shop.run("explain", "shop/web", "--source", shop.remote.url).out
     assert shop.web() == running
     assert len(shop.engine.containers(all=True, filters={"label": f"{labels.ENVIRONMENT}={ENVIRONMENT}"})) == 1
 

@@ -163,10 +163,13 @@ class Stage:
 
     # --- images and their registry -----------------------------------------------------------------------------------
 
-    def do_image(self, reference: str, local: str = "yes", volumes: str = "", **how: str) -> None:
-        """Build and publish: `image web:2 health_after=5 never_healthy=yes exits=0 after=3 ignores_term=yes local=no …`."""
+    def do_image(self, reference: str, local: str = "yes", volumes: str = "", writes: str = "", **how: str) -> None:
+        """Build and publish: `image web:2 health_after=5 never_healthy=yes exits=0 after=3 writes="a line" local=no …`."""
         config: dict[str, Any] = {"Volumes": {path: {} for path in volumes.split(",")}} if volumes else {}
-        self.world.image(reference, config=config, local=local == "yes", **{key: _value(text) for key, text in how.items()})
+        behaviour = {key: _value(text) for key, text in how.items()}
+        if writes:
+            behaviour["logs"] = (("stderr", writes),)
+        self.world.image(reference, config=config, local=local == "yes", **behaviour)
 
     def do_registry(self, reference: str, answer: str) -> None:
         """`registry web:2 404|401|429|500|hang|ok`."""

@@ -31,7 +31,7 @@ def read_history(text: str, key: HashKey) -> History:
         attempted=document["attempted"],
         applied=document["applied"],
         manual=document["manual"],
-        quarantine={name: Quarantine(**{**one, "at": _time(one["at"])}) for name, one in document["quarantine"].items()},
+        quarantine={name: _quarantine(one) for name, one in document["quarantine"].items()},
         heals=_backoffs(document["heals"]),
         retries=_backoffs(document["retries"]),
         pulled=frozenset(document["pulled"]),
@@ -47,6 +47,10 @@ def read_history(text: str, key: HashKey) -> History:
         # An older version, which may still be at work beside us, writes none.
         handed=_times(document.get("handed", {})),
     )
+
+
+def _quarantine(row: Mapping[str, Any]) -> Quarantine:
+    return Quarantine(**{**row, "at": _time(row["at"]), "last_words": tuple(row.get("last_words", ()))})
 
 
 def _backoffs(rows: Mapping[str, Any]) -> dict[str, Backoff]:
