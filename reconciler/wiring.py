@@ -90,6 +90,7 @@ class Workplace:
 
         return WorkingCopy(place, self.settings.path)
 
+
 def workplace(arguments: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Workplace:
     """Resolve command line, environment variables and the operator's file. Raises InvalidState, UsageError."""
     words = said(arguments, environ)
