@@ -22,6 +22,7 @@ VERBS = {
     "diff": "show where what runs differs from Git, line by line",
     "explain": "say why a service is as it is: from the commit to the container",
     "history": "list what was done when, or what ran at a time",
+    "audit": "print who had what done, or check that nobody changed the record",
     "logs": "print what the containers of a service wrote",
     "retry": "let a version that failed be tried again",
     "suspend": "leave a stack, a service or everything alone for a while",

@@ -14,6 +14,7 @@ from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import columns, say
 from reconciler.cli.problems import complain_of
 from reconciler.cli.sight import Lookout
+from reconciler.cli.word import write_down
 from reconciler.errors import ReconcilerError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     say(printed(found))
     if args.write:
         _write(Path(place.settings.source or ".") / place.settings.path, found.files)
+        said = {one.stack: str(one) for one in found.adoptions}
+        write_down(lookout.store, lookout.clock.now(), "adopt", said, revision=found.desired.revision.id)
     elif found.adoptions:
         say("hint: --write writes it into a directory; in a Git repository commit it\n", sys.stderr)
     return 0

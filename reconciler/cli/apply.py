@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Turn until nothing is left to do. Returns 0 when everything is as Git asks and well, else 1."""
     from reconciler.cli.progress import progress
+    from reconciler.model.history import EVERYTHING
 
     bound, stacks = _understood(args)
     on_signals(interrupt, INTERRUPTED)
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         _release(reconciler, reconciler.wanted, stacks, overrides=bool(args.override_windows))
         _override(reconciler, reconciler.wanted, stacks, args.override_windows or "")
         _show_plan(reconciler, bound, quiet=args.quiet)
+        _write_down(reconciler, reconciler.wanted, {EVERYTHING: "as a plan says" if bound else ""})
         report, count = _settled(reconciler, told, args.timeout)
     _tell_last_words(reconciler.world.store.history())
     return _conclude(report, count, place.clock().monotonic() - began, quiet=args.quiet)
@@ -118,6 +120,7 @@ def _release(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[str
     manual = {name: desired.revision.id for name in stacks if known[name].sync == "manual"}
     if manual:
         reconciler.world.store.change(lambda history: replace(history, manual={**history.manual, **manual}))
+        _write_down(reconciler, desired, dict.fromkeys(manual, "released"))
         say(f"note: {', '.join(manual)} released at {desired.revision.short}\n", sys.stderr)
 
 
@@ -130,6 +133,14 @@ def _override(reconciler: Reconciler, desired: DesiredState, stacks: Iterable[st
         reconciler.world.store.change(
             lambda history: replace(history, overruled={**history.overruled, **dict.fromkeys(names, word)})
         )
+        _write_down(reconciler, desired, dict.fromkeys(names, "waits for no window"), reason)
+
+
+def _write_down(reconciler: Reconciler, desired: DesiredState, said: Mapping[str, str], reason: str = "") -> None:
+    from reconciler.cli.word import write_down
+
+    world = reconciler.world
+    write_down(world.store, world.clock.now(), "apply", said, reason=reason, revision=desired.revision.id)
 
 
 # --- the plan, once --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.place import configure_state, place_of
 from reconciler.cli.printing import say
 from reconciler.cli.suspend import configure_targets, named, seen, shown
+from reconciler.cli.word import write_down
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +38,7 @@ def resume(store: Store, now: datetime, targets: Iterable[str], *, everything: b
     names = named(targets, everything=everything, known=(*held, *seen(store)))
     chosen = tuple(held) if everything else names
     store.change(lambda history: _without(history, frozenset(chosen)))
+    write_down(store, now, "resume", {name: held[name].reason if name in held else "" for name in chosen})
     return "".join(f"{line}\n" for line in _told(chosen, held))
 
 

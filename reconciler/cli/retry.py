@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.place import configure_state, place_of
 from reconciler.cli.printing import say
+from reconciler.cli.word import write_down
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def retry(store: Store, now: datetime, services: Iterable[str], *, everything: b
         raise UsageError(f"no turn has seen {', '.join(sorted(unknown))}", hint="name it as STACK/SERVICE, as `status` does")
     chosen = tuple(sorted(held)) if everything else services
     store.change(lambda history: _freed(history, frozenset(chosen), now))
+    write_down(store, now, "retry", {service: held.get(service, "") for service in chosen})
     return "".join(f"{line}\n" for line in _told(chosen, held))
 
 

@@ -14,6 +14,7 @@ from reconciler.cli import FAILED, INTERRUPTED
 from reconciler.cli.leaving import interrupt, on_signals
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import say
+from reconciler.cli.word import write_down
 from reconciler.errors import InvalidState, ReconcilerError, Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def _hold(desk: Desk, desired: DesiredState, version: DesiredState, target: str,
     for id in (to, origin):
         desk.source.keep(id, f"rolled-back-{id}")
     desk.store.change(lambda history: _with(history, target, taken))
+    _write_down(desk, target, taken, f"held at {version.revision.short}")
     return taken
 
 
@@ -220,7 +222,7 @@ def _committed(desk: Desk, writer: Writer, desired: DesiredState, target: str, t
     try:
         written = writer.write(decision(desk, desired, target, taken))
     except ReconcilerError as error:
-        _note(desk, target, taken, f"not in Git: {error}")
+        _note(desk, target, taken, "not in Git", str(error))
         say(f"error: it is not in Git, so the hold stays: {error}\n", sys.stderr)
         if error.hint:
             say(f"hint: {error.hint}; then say `reconciler rollback {target} --to {taken.to[:7]}` again\n", sys.stderr)
@@ -256,10 +258,17 @@ def _said(writer: Writer, written: Written) -> str:
     return f"commit {written.commit[:7]} on {written.branch}"
 
 
-def _note(desk: Desk, target: str, taken: Rollback, written: str) -> None:
+def _note(desk: Desk, target: str, taken: Rollback, text: str, error: str = "") -> None:
+    written = f"{text}: {error}" if error else text
+
     def noted(history: History) -> History:
         if history.rollbacks.get(target) != taken:
             return history  # It has ended meanwhile, or somebody has said something else.
         return replace(history, rollbacks={**history.rollbacks, target: replace(taken, written=written)})
 
     desk.store.change(noted)
+    _write_down(desk, target, taken, text, error)
+
+
+def _write_down(desk: Desk, target: str, taken: Rollback, text: str, error: str = "") -> None:
+    write_down(desk.store, desk.clock.now(), "rollback", {target: text}, reason=taken.reason, revision=taken.to, error=error)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -15,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import say
-from reconciler.errors import UsageError
+from reconciler.cli.word import login, write_down
+from reconciler.errors import Conflict, Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from reconciler.load.pin import Pin
     from reconciler.model.desired import DesiredState, Environment, Service
     from reconciler.ports import Decision, Source, Writer, Written
     from reconciler.reading import Load
+    from reconciler.wiring import Workplace
 
 _WISH = re.compile(r"(?P<stack>[^/=]+)/(?P<service>[^/=]+)=(?P<replicas>\d{1,5})")
 PINNED = timedelta(days=30)
@@ -41,20 +41,30 @@ def run(args: argparse.Namespace) -> int:
     """Write the number into the override of the stack, commit it and push it. The engine is not asked."""
     place = place_of(args)
     until = args.until or f"{place.clock().now() + PINNED:%Y-%m-%d}"
-    wishes = [_wish(word, args.by or _login(), until, args.reason) for word in args.wishes]
-    said = scale(place.source(), place.load(), place.writer, wishes)
-    say("".join(f"{line}\n" for line in said))
+    by = args.by or login()
+    wishes = [_wish(word, by, until, args.reason) for word in args.wishes]
+    try:
+        said = scale(place.source(), place.load(), place.writer, wishes)
+    except (Refused, Unreachable, Conflict) as error:
+        _write_down(place, {wish.id: f"{wish.replicas} replicas" for wish in wishes}, args.reason, by, str(error))
+        raise
+    _write_down(place, said, args.reason, by)
+    say("".join(f"{id}: {text}\n" for id, text in said.items()))
     return 0
 
 
-def scale(source: Source, load: Load, writer_for: Callable[[Environment], Writer], wishes: Iterable[Pin]) -> list[str]:
-    """Commit it, and return what to tell. Raises UsageError for a service that is not there or cannot be scaled."""
+def _write_down(place: Workplace, said: Mapping[str, str], reason: str, by: str, error: str = "") -> None:
+    write_down(place.store(), place.clock().now(), "scale", said, reason=reason, error=error, by=by)
+
+
+def scale(source: Source, load: Load, writer_for: Callable[[Environment], Writer], wishes: Iterable[Pin]) -> dict[str, str]:
+    """Commit it, and return what became of each. Raises UsageError for a service that is not there or cannot be scaled."""
     revision = source.fetch()
     desired = load(source.files(revision.id), revision)
     writer = writer_for(desired.environment)
     pins = [_within_limits(desired, wish) for wish in wishes]
     written = writer.write(decision(desired, load, pins))
-    return [_told(writer, written, desired, pin) for pin in pins]
+    return {pin.id: _told(writer, written, desired, pin) for pin in pins}
 
 
 def decision(desired: DesiredState, load: Load, pins: Iterable[Pin]) -> Decision:
@@ -90,14 +100,6 @@ def _wish(word: str, by: str, until: str, reason: str) -> Pin:
     return Pin(match["stack"], match["service"], int(match["replicas"]), by, until, reason or "no reason given")
 
 
-def _login() -> str:
-    """Who this process belongs to, as the machine knows them; the environment could say anything."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
 def _within_limits(desired: DesiredState, wish: Pin) -> Pin:
     """Keep a wish between the limits of its autoscaler, and say so."""
     from reconciler.load.pin import limits
@@ -127,8 +129,8 @@ def _service(desired: DesiredState, pin: Pin) -> Service:
 
 def _told(writer: Writer, written: Written, desired: DesiredState, pin: Pin) -> str:
     if not written.commit:
-        return f"{pin.id}: {pin.replicas} replicas, as {written.branch} says already"
-    change = f"{pin.id}: {_service(desired, pin).replicas} → {pin.replicas} replicas, commit {written.commit[:7]}"
+        return f"{pin.replicas} replicas, as {written.branch} says already"
+    change = f"{_service(desired, pin).replicas} → {pin.replicas} replicas, commit {written.commit[:7]}"
     if written.branch != writer.branch:
         return f"{change} on {written.branch}, for a pull request: it counts when {writer.branch} has it"
     return f"{change} on {written.branch}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.place import configure_state, place_of
 from reconciler.cli.printing import say
 from reconciler.cli.times import coming, span, stamp
+from reconciler.cli.word import write_down
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def suspend(
     names = named(targets, everything=everything, known=seen(store))
     told = Suspension(" ".join(reason.split()), now, until)
     store.change(lambda history: _with(history, dict.fromkeys(names, told)))
+    write_down(store, now, "suspend", dict.fromkeys(names, _end(told)), reason=told.reason)
     return "".join(f"{line}\n" for line in _told(names, told))
 
 
@@ -104,8 +106,11 @@ def _with(history: History, suspensions: dict[str, Suspension]) -> History:
     return replace(history, suspended={**history.suspended, **suspensions})
 
 
+def _end(told: Suspension) -> str:
+    return f"until {stamp(told.until)}" if told.until else "until `reconciler resume`"
+
+
 def _told(names: Iterable[str], told: Suspension) -> Iterator[str]:
-    end = f"until {stamp(told.until)}" if told.until else "until `reconciler resume`"
     reason = f" ({told.reason})" if told.reason else ""
-    yield from (f"{shown(name)}: suspended {end}{reason}" for name in names)
+    yield from (f"{shown(name)}: suspended {_end(told)}{reason}" for name in names)
     yield "it is looked at, and nothing is done to it: no update, no healing, no removal"

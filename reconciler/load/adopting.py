@@ -21,6 +21,7 @@ from reconciler.ports import Files
 class Adoption:
     """What is to be written for a stack: into which file, below which keys, and the whole file after it."""
 
+    stack: str
     path: str
     keys: tuple[str, ...]
     says: Mapping[str, Any]
@@ -42,7 +43,7 @@ def adoption(files: Files, stack: Stack, project: str) -> Adoption:
             hint = f"set `name: {project}` in {path}, so that containers, networks and volumes keep their names"
             raise Refused(f"stack {stack.name} is project {stack.project}, not {project}", hint=hint)
         says = {"project": project, **says}
-    return Adoption(path, keys, says, _written(files.read(path), path, keys, says))
+    return Adoption(stack.name, path, keys, says, _written(files.read(path), path, keys, says))
 
 
 def _place(files: Files, stack: Stack) -> tuple[str, tuple[str, ...]]:

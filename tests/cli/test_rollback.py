@@ -12,6 +12,7 @@ import pytest
 from git_remotes import Remote, git
 
 from reconciler.apply import Applier
+from reconciler.audit import lines
 from reconciler.claim import Claim
 from reconciler.cli.retry import retry
 from reconciler.cli.rollback import Desk, rollback
@@ -24,6 +25,7 @@ from reconciler.load.loading import load
 from reconciler.loop import Reconciler
 from reconciler.loop import World as Ports
 from reconciler.model import labels
+from reconciler.model.audit import Kind
 from reconciler.model.desired import Environment
 from reconciler.model.observed import Phase
 from reconciler.model.status import Report
@@ -100,6 +102,11 @@ class Night:
         running = (one for one in self.world.engine.containers.values() if one.phase is Phase.RUNNING)
         return {one.name.split("-")[1]: one.config["Image"] for one in running}
 
+    def said(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
+        """Return what the audit log says of words: target, in words, outcome, why."""
+        entries = [line.entry for line in lines(self.store.trail()) if line.entry.kind is Kind.WORD]
+        return [(one.target, one.text, one.outcome, one.reasons) for one in entries]
+
     def held(self) -> list[str]:
         reconciler = self.process()
         reconciler.refresh()
@@ -134,6 +141,10 @@ def test_the_version_before_runs_stays_and_comes_to_stand_in_git(night: Night, c
         "Reconciler-Decision-Id: "
     )
 
+    assert night.said() == [
+        ("shop", f"held at {good[:7]}", "done", ("checkout broken",)),
+        ("shop", f"commit {commit[:7]} on main", "done", ("checkout broken",)),
+    ]
     changes = night.world.mutations
     assert not night.apply().error
     assert (night.world.mutations, night.held(), night.store.history().applied) == (changes, [], commit)
@@ -157,6 +168,10 @@ def test_a_refused_push_keeps_the_hold_and_says_so(night: Night, capsys: pytest.
     assert night.rollback("shop/web", reason="slow") == 1
     assert "error: it is not in Git, so the hold stays: WriteBackDelayed: branch main" in capsys.readouterr().err
     delayed = "WriteBackDelayed: branch main takes no commit of ours: protected"
+    assert night.said() == [
+        ("shop/web", f"held at {good[:7]}", "done", ("slow",)),
+        ("shop/web", "not in Git", "failed", ("slow",)),
+    ]
     held = (
         f"shop/web: version {bad[:7]} of web, rolled back to {good[:7]}: slow; not in Git: {delayed} "
         "(until a commit asks for another version, or `reconciler retry shop/web`)"

@@ -59,6 +59,12 @@ class Shop:
         code = main(["scale", *words, "--by", "ada", "--until", "2026-05-31", *place])
         return code, *self.capture.readouterr()
 
+    def written_down(self) -> list[tuple[str, str, str, list[str], str]]:
+        """Return what the audit log says of the last word: target, in words, by whom, why, outcome."""
+        assert main(["audit", "show", "--json", "--number", "1", "--state", str(self.state)]) == 0
+        lines = map(json.loads, self.capture.readouterr().out.splitlines())
+        return [(one["target"], one["text"], one["by"], one["reasons"], one["outcome"]) for one in lines]
+
     def show(self, path: str, branch: str = "main") -> str:
         return git(self.remote.path, "show", f"{branch}:{path}") + "\n"
 
@@ -91,6 +97,9 @@ def test_the_number_becomes_a_commit_in_the_override_of_the_stack(shop: Shop) ->
         "Reconciler-Decision-Id: "
     )
     assert f"Reconciler-Reason: sale on Friday\nReconciler-Instance: {os.uname().nodename}\nReconciler-Base: {base}" in message
+    assert shop.written_down() == [
+        ("shop/web", f"3 → 5 replicas, commit {commit[:7]} on main", "ada", ["sale on Friday"], "done")
+    ]
 
 
 def test_several_are_one_commit_and_what_stood_in_the_override_stays(shop: Shop) -> None:

@@ -56,6 +56,11 @@ class Shop:
         service = SERVICE.format(image=image, command=command, grace=grace)
         return self.remote.push({"reconciler.yaml": settings, "shop/compose.yaml": service}, f"run {image}")
 
+    def words(self) -> list[tuple[str, str, list[str]]]:
+        """Return what the audit log says of `apply`, oldest first: target, in words, why."""
+        lines = map(json.loads, reversed(self.run("audit", "show", "--json", "--number", "999").out.splitlines()))
+        return [(one["target"], one["text"], one["reasons"]) for one in lines if one["kind"] == "word"]
+
     def plan(self, *words: str) -> Outcome:
         return self.run("plan", self.remote.url, *words)
 
@@ -154,6 +159,10 @@ def test_a_stack_with_manual_sync_waits_for_its_name(shop: Shop) -> None:
     assert shop.apply("shp").err == "error: there is no stack 'shp' in cli-on-engine\nhint: did you mean \"shop\"?\n"
     assert shop.apply("shop").code == 0
     assert shop.web()[1] == "busybox:1.36"
+    assert shop.words()[1:] == [("shop", "released", []), ("*", "", [])]
+    assert shop.apply("shop", "--override-windows", "a fix").code == 0
+    assert shop.words()[3:] == [("shop", "released", []), ("shop", "waits for no window", ["a fix"]), ("*", "", [])]
+    assert shop.run("audit", "verify").code == 0
 
 
 # --- a bound plan ----------------------------------------------------------------------------------------------------

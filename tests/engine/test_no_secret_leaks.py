@@ -108,6 +108,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
         f"shop/{service} --source repository {form}" for service in ("app", "no-program", "no-hook") for form in ("", "--json")
     ),
     "history": ("--verbose --all", "--json", "--at 0m"),
+    "audit": ("show --number 9999", "show --number 9999 --json", "verify"),
     "retry": ("--all",),
     "suspend": ("--all --for 1m",),
     "resume": ("--all",),
@@ -200,6 +201,7 @@ def told(engine: docker.APIClient, busybox_image: str, tmp_path_factory: pytest.
     _write(told.directory, Canaries(2), COMPOSE.replace("configs:\n  settings", f"{FAILURES}configs:\n  settings"))
     told.say("plan", "apply")
     told.say("status", "diff", "explain", "run", "history", "retry", "suspend", "plan", "resume", "adopt", "rollback", "scale")
+    told.say("audit")
     for mistake in MISTAKES:
         _write(told.directory, Canaries(2), COMPOSE.replace("services:\n", f"services:\n{mistake}"))
         told.say("validate")

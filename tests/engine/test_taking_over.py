@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -94,6 +95,8 @@ def test_a_project_is_adopted_without_a_new_container_and_then_managed(started: 
     assert (told.code, told.err.count("error")) == (0, 0), told.err
     assert told.out.splitlines()[0] == f"to write: reconciler.yaml, stacks.shop: {{adopt: [{PROJECT}]}}"
     assert "Plan: nothing to do. Nothing blocked." in told.out
+    (word,) = started.run("audit", "show", "--json", "--number", "1").out.splitlines()
+    assert (json.loads(word)["what"], json.loads(word)["target"]) == ("adopt", "shop")
     assert declared.read_text().endswith(f"  shop:  # as it was\n    adopt: [{PROJECT}]\n    path: shop\n")
     assert f"{PROJECT}  6 of 6 run" in started.run("adopt").out
 
