@@ -17,6 +17,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.status import Operation, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
+from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
@@ -72,6 +73,7 @@ class Reconciler:
     good     the last revision applied whole, loaded (None until there is one)
     versions the revisions that rollbacks name, loaded, by id
     only     the one stack that is worked on; "" for all of them
+    memory   what the last plan found out
     """
 
     world: World
@@ -82,6 +84,7 @@ class Reconciler:
     only: str = ""
     swept: float | None = None
     trouble: ReconcilerError | None = field(default=None)
+    memory: Memory = field(default_factory=Memory)
     steady: Steady = field(init=False)
     reader: Reader = field(init=False)
     ledger: Ledger = field(init=False)
@@ -160,7 +163,8 @@ class Reconciler:
 
     def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
         """Make the plan of a turn: the one place where the loop decides anything."""
-        plan = make_plan(now.desired, observed, now.history, now.previous, self.applier.busy | now.unread)
+        busy = self.applier.busy | now.unread
+        plan = make_plan(now.desired, observed, now.history, now.previous, busy, self.memory)
         return narrowed(plan, self.only) if self.only else plan
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
@@ -210,7 +214,7 @@ class Reconciler:
     def _observe(self, desired: DesiredState, history: History, previous: DesiredState | None) -> ObservedState:
         now = self.world.clock.monotonic()
         thorough = self.swept is None or now - self.swept >= SWEEP_SECONDS
-        observed = observe(self.world.runtime, desired, history, previous, thorough=thorough)
+        observed = observe(self.world.runtime, desired, history, previous, self.memory, thorough=thorough)
         self.swept = now if thorough else self.swept
         return observed
 
@@ -233,7 +237,7 @@ class Reconciler:
             operation=Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED,
             plan=look.plan,
             outcomes=outcomes,
-            stacks=stacks_status(look.plan, look.desired, look.observed, learned, look.previous),
+            stacks=stacks_status(look.plan, look.desired, look.observed, learned, look.previous, self.memory),
             revision=look.desired.revision,
             applied=learned.applied,
             error="; ".join(filter(None, (_said(self.trouble) if self.trouble else "", self.ledger.trouble))),

@@ -10,6 +10,7 @@ from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
 from reconciler.model.masking import masked
 from reconciler.model.observed import Instance, ObservedState
+from reconciler.plan.memory import Memory
 from reconciler.plan.questions import ask_registry, questions
 from reconciler.ports import Runtime
 
@@ -22,6 +23,7 @@ def observe(
     desired: DesiredState,
     history: History,
     previous: DesiredState | None = None,
+    memory: Memory | None = None,
     *,
     thorough: bool = False,
     ask_registries: bool = True,
@@ -32,7 +34,7 @@ def observe(
     if ask_registries and (references := ask_registry(desired, history, snapshot.at)):
         snapshot = replace(snapshot, digests=runtime.digests(references))
     for _ in range(ROUNDS):
-        asked = questions(desired, snapshot, history, previous)
+        asked = questions(desired, snapshot, history, previous, memory)
         if not asked:
             break
         answers = runtime.answer(asked)
@@ -47,6 +49,8 @@ def observe(
 
 def _veiled(snapshot: ObservedState, desired: DesiredState) -> ObservedState:
     """The engine repeats a command that cannot be started, and with it whatever a commit, also an old one, put in there."""
+    if not any((instance.detail.get("State") or {}).get("Error") for instance in snapshot.instances):
+        return snapshot
     open_words = {word for stack in desired.stacks for service in stack.services for word in _command(service.container)}
     secrets = desired.secrets
 

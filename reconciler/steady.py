@@ -77,6 +77,8 @@ class Steady:
 
     def _as_old_as_it_is(self, instance: Instance) -> Instance:
         created, started, finished = (self._now(instance, name) for name in TIMES)
+        if (created, started, finished) == (instance.created, instance.started, instance.finished):
+            return instance
         return replace(instance, created=created, started=started, finished=finished)
 
     def _now(self, instance: Instance, name: str) -> datetime | None:
@@ -96,6 +98,7 @@ def moved(history: History, by: timedelta) -> History:
         retried=_times(history.retried, by),
         updated=_times(history.updated, by),
         asked=_times(history.asked, by),
+        handed=_times(history.handed, by),
     )
 
 

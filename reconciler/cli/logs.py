@@ -92,7 +92,7 @@ class Crew:
     def _all(self) -> Iterator[tuple[Instance, str]]:
         from reconciler.plan.fleet import place_of as berth
 
-        adopting = {project: stack for stack in self.desired.stacks for project in stack.adopt}
+        adopting = {project: stack.name for stack in self.desired.stacks for project in stack.adopt}
         environment = self.desired.environment.name
         for instance in self.runtime.observe(environment, sorted(adopting)).instances:
             if place := berth(instance, environment, adopting):

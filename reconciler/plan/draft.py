@@ -17,6 +17,7 @@ class Draft:
     provides  what an action of this plan brings about -> its id: "network:shop_default", "image:web:2", "name:shop-web-1",
               "port:8080/tcp", "container:shop/web"; whoever uses it needs that action first
     lacking   "network:edge" -> why nobody can use it
+    renewed   names of networks that this plan makes anew
     busy      groups whose actions of an earlier plan are still in flight
     """
 
@@ -31,6 +32,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     provides: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
+    renewed: set[str] = field(default_factory=set)
     complete: bool = True
     busy: frozenset[str] = frozenset()
 
@@ -69,7 +71,7 @@ class Draft:
 
     def aside(self) -> Draft:
         """Return a draft for what is only thought through: it knows what this one has, and adds nothing to it."""
-        return Draft(provides=dict(self.provides), lacking=dict(self.lacking), busy=self.busy)
+        return Draft(provides=dict(self.provides), lacking=dict(self.lacking), renewed=set(self.renewed), busy=self.busy)
 
     def needed(self, *things: str) -> tuple[str, ...]:
         """Return the actions of this plan that provide these things."""

@@ -31,6 +31,8 @@ def withheld(desired: DesiredState, history: History) -> tuple[str, ...]:
 
 def fallen_back(effective: DesiredState, newest: DesiredState, history: History) -> tuple[Service, ...]:
     """Return the newest version of each service that fell back to an older one."""
+    if not history.quarantine:
+        return ()
     counts = {service.id: service for stack in effective.stacks for service in stack.services}
     return tuple(
         service
@@ -43,8 +45,9 @@ def fallen_back(effective: DesiredState, newest: DesiredState, history: History)
 
 def kept_back(effective: DesiredState, newest: DesiredState, history: History) -> Iterator[tuple[Service, str]]:
     """Yield the newest version of each service that keeps its older one because of a job that failed, and the job's name."""
-    older = older_versions(effective, newest, history)
-    for job in fallen_back(effective, newest, history):
+    jobs = fallen_back(effective, newest, history)
+    older = older_versions(effective, newest, history) if jobs else frozenset()
+    for job in jobs:
         for service in newest.stack(job.stack).services:
             if service.id in older and _follows(service, {job.name}):
                 yield service, job.name
@@ -52,9 +55,20 @@ def kept_back(effective: DesiredState, newest: DesiredState, history: History) -
 
 def older_versions(effective: DesiredState, newest: DesiredState, history: History) -> frozenset[str]:
     """Return the ids of the services that do not count as Git's newest revision asks for them."""
-    asked = {service.id: service for stack in newest.stacks for service in stack.services}
-    pairs = ((one, asked.get(one.id, one)) for stack in effective.stacks for one in stack.services)
-    return frozenset(one.id for one, new in pairs if one is not new and asks(one, history.key) != asks(new, history.key))
+    asked = {stack.name: stack for stack in newest.stacks}
+    return frozenset(
+        one.id
+        for stack in effective.stacks
+        if stack.services is not asked.get(stack.name, stack).services
+        for one, new in _paired(stack, asked[stack.name])
+        if one is not new and asks(one, history.key) != asks(new, history.key)
+    )
+
+
+def _paired(stack: Stack, newest: Stack) -> Iterator[tuple[Service, Service]]:
+    """Yield each service that both have, beside its newest version."""
+    asked = {service.name: service for service in newest.services}
+    return ((one, asked[one.name]) for one in stack.services if one.name in asked)
 
 
 def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
@@ -64,7 +78,7 @@ def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
 def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: History) -> Stack | None:
     if not _released(stack, desired, history):
         return before
-    if before is None:
+    if before is None or not history.quarantine:
         return stack
     chosen = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)
     failed = {new.name for new, one in zip(stack.services, chosen, strict=True) if one is not new and new.kind is Kind.JOB}

@@ -57,7 +57,7 @@ def ports_are_free(work: Work, chain: Chain, what: str, ours: set[str]) -> bool:
 def _holders(work: Work, ours: set[str]) -> Iterator[tuple[Instance, str]]:
     """Yield who still holds a port that the service publishes, and that no removal of this plan frees."""
     wanted = set(fixed_ports(work.view.service.container))
-    for instance in work.world.observed.instances:
+    for instance in work.world.observed.instances if wanted else ():
         holds = instance.phase in (Phase.RUNNING, Phase.PAUSED) and instance.id not in ours
         for port in sorted(wanted & set(held_ports(instance))) if holds else ():
             if not work.draft.needed(f"port:{port}"):

@@ -19,7 +19,8 @@ def finished(world: World, view: ServiceView) -> bool:
     """Say whether the job's present spec has succeeded before."""
     if view.spec in world.history.jobs.get(view.service.id, frozenset()):
         return True
-    return any(_tells(volume, view) for volume in world.observed.volumes if _remembers(world, view, volume))
+    near = world.stock.of_stack.get(view.service.stack, ())
+    return any(_tells(volume, view) for volume in near if _remembers(world, view, volume))
 
 
 def settled(world: World, view: ServiceView) -> bool:
@@ -44,8 +45,7 @@ def marker(world: World, view: ServiceView) -> CreateVolume:
 
 def marked(world: World, view: ServiceView) -> bool:
     """Say whether the marker of the present spec exists on the engine."""
-    name = marker(world, view).name
-    return any(volume.name == name for volume in world.observed.volumes)
+    return marker(world, view).name in world.stock.volumes
 
 
 def _remembers(world: World, view: ServiceView, volume: ObservedVolume) -> bool:

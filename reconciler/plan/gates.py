@@ -28,15 +28,16 @@ def _conditions(world: World, service: Service, healing: bool) -> Iterator[str]:
 
 
 def _needs(world: World, service: Service) -> Iterator[str]:
-    for name in world.desired.stack(service.stack).needs:
+    for name in world.views[service.id].stack.needs:
         for view in _of_stack(world, name):
             if not settled(world, view):
                 yield f"{view.service.id} is {_aim(view)}{_trouble(world, view)}"
 
 
 def _waves(world: World, service: Service) -> Iterator[str]:
-    for view in _of_stack(world, service.stack):
-        if view.service.wave < service.wave and not settled(world, view):
+    earlier = (other for other in world.views[service.id].stack.services if other.wave < service.wave)
+    for view in (world.views[other.id] for other in earlier):
+        if not settled(world, view):
             yield f"wave {view.service.wave}: {view.service.name} is {_aim(view)}{_trouble(world, view)}"
 
 

@@ -12,8 +12,10 @@ from reconciler.plan.view import World
 def moved_away(world: World, stack: Stack, draft: Draft) -> bool:
     """Block a stack whose project was renamed away from volumes that nothing wanted continues, until a person confirms."""
     behind = _left_behind(world, stack)
+    if not behind:
+        return False
     token = confirmation(behind)
-    if not behind or world.desired.environment.prune.confirm == token:
+    if world.desired.environment.prune.confirm == token:
         return False
     old = next(iter(behind.values()))
     message = (
@@ -29,9 +31,8 @@ def _left_behind(world: World, stack: Stack) -> dict[str, str]:
     wanted = {volume.name for volume in stack.volumes}
     return {
         volume.name: volume.labels[labels.COMPOSE_PROJECT]
-        for volume in sorted(world.observed.volumes, key=lambda volume: volume.name)
+        for volume in sorted(world.stock.of_stack.get(stack.name, ()), key=lambda volume: volume.name)
         if volume.labels.get(labels.ENVIRONMENT) == world.desired.environment.name
-        and volume.labels.get(labels.STACK) == stack.name
         and volume.labels.get(labels.COMPOSE_PROJECT, stack.project) != stack.project
         and volume.name not in wanted
     }

@@ -11,8 +11,9 @@ from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
 from reconciler.plan.draft import Draft
 from reconciler.plan.effective import effective, fallen_back, kept_back, older_versions, withheld
-from reconciler.plan.fleet import muster
+from reconciler.plan.fleet import muster, take_stock
 from reconciler.plan.jobs import run_job
+from reconciler.plan.memory import Memory
 from reconciler.plan.moved import moved_away
 from reconciler.plan.order import needs_first, owners
 from reconciler.plan.preflight import blocked_by_engine
@@ -33,12 +34,14 @@ def make_plan(
     history: History,
     previous: DesiredState | None = None,
     busy: frozenset[str] = frozenset(),
+    memory: Memory | None = None,
 ) -> Plan:
     """Decide everything one turn does. Equal arguments make equal plans; the time is the snapshot's.
 
     `previous` is the last revision that was applied whole; services whose newest spec failed fall back to it.
+    `memory` holds what earlier plans found out; it makes this one cheaper, never another.
     """
-    world = survey(desired, observed, history, previous)
+    world = survey(desired, observed, history, previous, memory)
     draft = Draft(complete=not observed.unknown, busy=busy)
     _note(world, desired, draft)
     if not observed.unknown:
@@ -49,13 +52,19 @@ def make_plan(
     return _finish(world, desired, draft)
 
 
-def survey(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None) -> World:
+def survey(
+    desired: DesiredState,
+    observed: ObservedState,
+    history: History,
+    previous: DesiredState | None = None,
+    memory: Memory | None = None,
+) -> World:
     """Put everything in its place once, before anything is decided."""
     within = within_windows(effective(desired, previous, history), previous, observed, history)
-    wanted, fleet = within.desired, muster(within.desired, observed)
-    views = build_views(wanted, observed, history, fleet)
-    older = older_versions(wanted, desired, history)
-    return World(wanted, observed, history, fleet, views, previous, within.held, within.frozen, older)
+    wanted, fleet = within.desired, muster(within.desired, observed, memory)
+    views = build_views(wanted, observed, history, fleet, memory)
+    older, stock = older_versions(wanted, desired, history), take_stock(observed)
+    return World(wanted, observed, history, fleet, views, stock, previous, within.held, within.frozen, older)
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
@@ -92,15 +101,27 @@ def _plan_stack(world: World, stack: Stack, draft: Draft) -> None:
 
 def _plan_parts(world: World, stack: Stack, draft: Draft, *, apart: bool) -> None:
     """Plan a stack's networks, volumes and services; `apart` looks at which services are suspended by themselves."""
-    if not any(service.id in world.frozen for service in stack.services):
+    if not (world.frozen and any(service.id in world.frozen for service in stack.services)):
         plan_networks(world, stack, draft)
         plan_volumes(world, stack, draft)
-    for service in needs_first(stack):
+    for service in () if _is_at_peace(world, stack, draft) else needs_first(stack):
         suspension = suspension_of(world.history, world.now, stack.name, service.name) if apart else None
         part = draft.aside() if suspension else draft
         _plan_service(world, world.views[service.id], part)
         if suspension:
             draft.held.append(held_back(service.id, suspension, part))
+
+
+def _is_at_peace(world: World, stack: Stack, draft: Draft) -> bool:
+    """All its services rest, and neither a person nor an image registry nor this plan has anything to say about them."""
+    if world.history.suspended or draft.renewed:
+        return False
+    return all(
+        world.views[service.id].rests(world.now)
+        and service.image not in world.observed.digests
+        and service.id not in draft.busy
+        for service in stack.services
+    )
 
 
 def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
@@ -111,12 +132,17 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     if service.id in world.frozen:
         tend(work)
         return
-    if blocked_by_engine(world, view, draft) or _waits_for_retry(work):
+    if blocked := blocked_by_engine(service, world.observed.engine):
+        draft.blocked.append(blocked)
         return
-    if any(_changes_networks(one, draft) for one in (view, *_hosts(world, view))):
+    if _waits_for_retry(work):
+        return
+    if draft.renewed and any(_changes_networks(one, draft) for one in (view, *_hosts(world, view))):
         draft.wait(service.id, f"look at {service.id} again", "its network is replaced")
         return
     plan_image(world, service, draft, wanted=_wants_container(view))
+    if view.rests(world.now):
+        return
     if _wants_container(view):
         if lacking := work.lacking():
             draft.wait(service.id, f"create {service.id}", lacking)
@@ -133,7 +159,7 @@ def _hosts(world: World, view: ServiceView) -> list[ServiceView]:
 
 def _changes_networks(view: ServiceView, draft: Draft) -> bool:
     """A container of it leaves a network that is made anew, and comes back, in this very plan."""
-    if not (view.members and any(f"network:{one.network}" in draft.provides for one in view.service.networks)):
+    if not any(one.network in draft.renewed for one in view.service.networks):
         return False
     ids = {member.instance.id for member in view.members}
     targets = (getattr(action.change, "target", None) for action in draft.actions if "/network/" in action.id)
@@ -157,7 +183,7 @@ def _waits_for_retry(work: Work) -> bool:
 
 
 def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
-    order = _ranks(world, desired)
+    order = _ranks(world, draft)
     actions = _sorted(draft.actions, order)
     opened = (group if group.title else replace(group, title="pull") for group in draft.groups.values())
     groups = sorted(opened, key=lambda group: _rank(group.key, group.stack, order))
@@ -180,17 +206,19 @@ def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
     )
 
 
-def _ranks(world: World, desired: DesiredState) -> dict[str, int]:
-    """Stacks in the order of their needs, services in the order of their dependencies."""
+def _ranks(world: World, draft: Draft) -> dict[str, int]:
+    """Stacks in the order of their needs, services in the order of their dependencies, as far as the plan is about them."""
+    told = (*draft.groups, *(action.group for action in draft.actions), *(one.group for one in draft.waiting))
+    names = {key.split("/")[0] for key in told}
     keys: list[str] = []
-    for stack in world.desired.stacks:
+    for stack in (one for one in world.desired.stacks if one.name in names):
         keys.append(stack.name)
         keys.extend(service.id for service in needs_first(stack))
     return {key: rank for rank, key in enumerate(keys)}
 
 
 def _rank(key: str, stack: str, order: dict[str, int]) -> tuple[int, int, str]:
-    last = len(order)
+    last = len(order) + 1
     return order.get(stack, last), order.get(key, 0 if "/network/" in key or "/volume/" in key else last), key
 
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from reconciler.model.desired import Service
 from reconciler.model.observed import Engine
-from reconciler.plan.draft import Draft
-from reconciler.plan.view import ServiceView, World
+from reconciler.model.plan import Blocked
 
 
-def blocked_by_engine(world: World, view: ServiceView, draft: Draft) -> bool:
-    """Block a service that asks for what only a newer engine API has, naming both versions."""
-    engine, service = world.observed.engine, view.service
+def blocked_by_engine(service: Service, engine: Engine) -> Blocked | None:
+    """Return why not: the host is too small, or only a newer engine API has what is asked for, naming both versions."""
     if too_much := _too_much(service, engine):
         mark = service.mark("deploy.resources.limits.cpus", "cpus", "deploy.resources.reservations.memory")
-        draft.block(service.id, "R139", too_much, "ask for less, or use a larger host", mark)
-        return True
+        return Blocked(service.id, "R139", too_much, "ask for less, or use a larger host", mark)
     for need in service.needs_api:
         if _version(engine.api) < _version(need.minimum):
             message = f"{need.attribute} needs engine API {need.minimum}; this engine ({engine.version}) has {engine.api}"
-            draft.block(service.id, "R138", message, "update the engine, or leave the attribute out", need.source)
-            return True
-    return False
+            return Blocked(service.id, "R138", message, "update the engine, or leave the attribute out", need.source)
+    return None
 
 
 def _too_much(service: Service, engine: Engine) -> str:

@@ -57,15 +57,18 @@ class Leftovers:
 def leftovers(world: World, raw: DesiredState) -> Leftovers:
     """Return what is ours and in neither the effective nor the newest desired state (`raw`)."""
     stacks = (*world.desired.stacks, *raw.stacks)
-    services = {service.id for stack in stacks for service in stack.services}
     withheld = {stack.name for stack in raw.stacks} - {stack.name for stack in world.desired.stacks}
     networks = {network.name for stack in stacks for network in stack.networks}
     volumes = {volume.name for stack in stacks for volume in stack.volumes}
     return Leftovers(
-        tuple(one for one in world.fleet.orphans if one[0].service_id not in services and one[0].stack not in withheld),
+        tuple(one for one in world.fleet.orphans if not _asked_for(raw, one[0]) and one[0].stack not in withheld),
         tuple(one for one in world.observed.networks if _ours(world, one) and one.name not in networks),
         tuple(one for one in world.observed.volumes if one.name not in volumes and _may_go(world, raw, one)),
     )
+
+
+def _asked_for(raw: DesiredState, place: Place) -> bool:
+    return any(service.name == place.service for stack in raw.stacks if stack.name == place.stack for service in stack.services)
 
 
 def _may_go(world: World, raw: DesiredState, volume: ObservedVolume) -> bool:
@@ -176,6 +179,8 @@ def _kept(world: World, left: Leftovers) -> int:
 
 def _in_the_way(world: World, left: Leftovers) -> dict[str, str]:
     """Return leftover container ids that hold a name or host port which a wanted service needs now, and which."""
+    if not left.instances:
+        return {}
     names = {
         view.service.instance_name(slot.number) for view in world.views.values() for slot in view.slots if not slot.current
     }
@@ -249,18 +254,18 @@ def _remove_traces(world: World, draft: Draft) -> None:
             why = facts("a helper that a killed process left behind")
             group = draft.group(f"trace/{instance.name}", "", f"helper {instance.name}", Verb.REMOVE, "left behind", why)
             draft.act(f"trace/{instance.name}/remove", RemoveInstance(Target(instance.name, instance.id)), group, why)
-    keep = _referenced(world)
-    for volume in world.observed.volumes:
-        role = _traces(world, volume.labels)
-        if role in (labels.ROLE_CONTENT, labels.ROLE_JOB) and volume.name not in keep:
-            why = facts("nobody refers to it any more")
-            group = draft.group(f"trace/{volume.name}", "", f"volume {volume.name}", Verb.REMOVE, f"{role} volume", why)
-            draft.act(f"trace/{volume.name}/remove", RemoveVolume(volume.name), group, why)
+    roles = {volume.name: _traces(world, volume.labels) for volume in world.observed.volumes}
+    traces = [name for name, role in roles.items() if role in (labels.ROLE_CONTENT, labels.ROLE_JOB)]
+    keep = _referenced(world) if traces else set()
+    for name in (name for name in traces if name not in keep):
+        why = facts("nobody refers to it any more")
+        group = draft.group(f"trace/{name}", "", f"volume {name}", Verb.REMOVE, f"{roles[name]} volume", why)
+        draft.act(f"trace/{name}/remove", RemoveVolume(name), group, why)
 
 
 def _remove_images(world: World, draft: Draft) -> None:
     """Images that we pulled and that no service has used in its last applied revisions."""
-    if not world.desired.environment.prune.images:
+    if not (world.desired.environment.prune.images and world.history.pulled):
         return
     wanted = {view.service.image for view in world.views.values()}
     recent = {image for images in world.history.ran.values() for image in images}
@@ -272,7 +277,6 @@ def _remove_images(world: World, draft: Draft) -> None:
 
 
 def _traces(world: World, tags: Mapping[str, str]) -> str:
-
     return tags.get(labels.ROLE, "") if tags.get(labels.ENVIRONMENT) == world.desired.environment.name else ""
 
 

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.model.desired import DesiredState, PullPolicy
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState, Questions
+from reconciler.plan.memory import Memory
 from reconciler.plan.planner import survey
-from reconciler.plan.view import ServiceView, World
+from reconciler.plan.view import ServiceView
 
 ASK_REGISTRY_EVERY = timedelta(hours=1)
 
 
 def questions(
-    desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None
+    desired: DesiredState,
+    observed: ObservedState,
+    history: History,
+    previous: DesiredState | None = None,
+    memory: Memory | None = None,
 ) -> Questions:
     """Return what to look up next; empty when the snapshot answers everything."""
-    world = survey(desired, observed, history, previous)
+    world = survey(desired, observed, history, previous, memory)
     named = {view.service.image for view in world.views.values()}
-    images = (named | set(_origins(world))) - observed.images.keys()
-    contents = frozenset(ask for view in world.views.values() for member in view.members for ask in member.comparison.asks)
-    neighbours = observed.neighbours is None and any(_makes_something(world, view) for view in world.views.values())
+    restless = [view for view in world.views.values() if not view.rests(observed.at)]
+    unproven = [view for view in world.views.values() if not view.proven]
+    images = (named | set(_origins(unproven, observed))) - observed.images.keys()
+    contents = frozenset(ask for view in unproven for member in view.members for ask in member.comparison.asks)
+    neighbours = observed.neighbours is None and any(_makes_something(view) for view in restless)
     return Questions(frozenset(images), contents, neighbours)
 
 
-def _origins(world: World) -> Iterator[str]:
+def _origins(unproven: Iterable[ServiceView], observed: ObservedState) -> Iterator[str]:
     """The ids of images that containers were made from, where Git's reference names another one by now."""
-    for view in world.views.values():
-        if view.service.image in world.observed.images:
-            image = world.observed.images[view.service.image]
-            unproven = (member.instance for member in view.members if not member.comparison.proven)
-            yield from (one.image_id for one in unproven if one.image_id and (image is None or image.id != one.image_id))
+    for view in unproven:
+        if view.service.image in observed.images:
+            image = observed.images[view.service.image]
+            instances = (member.instance for member in view.members if not member.comparison.proven)
+            yield from (one.image_id for one in instances if one.image_id and (image is None or image.id != one.image_id))
 
 
-def _makes_something(world: World, view: ServiceView) -> bool:
+def _makes_something(view: ServiceView) -> bool:
     """A container is about to be made or renamed: then foreign names and host ports matter."""
     return any(slot.current is None or slot.current.instance.name != slot.name for slot in view.slots)
 

@@ -35,7 +35,7 @@ def plan_networks(world: World, stack: Stack, draft: Draft) -> None:
     """Create what is missing, replace what changed where Git allows it, block what is not ours."""
     for network in stack.networks:
         key = f"{stack.name}/network/{network.key}"
-        found = [one for one in world.observed.networks if one.name == network.name]
+        found = world.stock.networks.get(network.name, ())
         if network.external:
             if not found and not _comes_with(world, network.name):
                 draft.lacking[f"network:{network.name}"] = f"network {network.name} exists"
@@ -128,6 +128,7 @@ def _change_network(
     gone = draft.act(f"{key}/remove", RemoveNetwork(found.id, found.name), key, reasons, cut)
     made = draft.act(f"{key}/create", CreateNetwork(network, resource_labels(world, network)), key, reasons, [gone])
     draft.provides[f"network:{network.name}"] = made
+    draft.renewed.add(network.name)
     for user in users:
         _rejoin(world, draft, key, network, user, reasons, made)
 
@@ -168,9 +169,8 @@ def _rejoin(
 
 def plan_volumes(world: World, stack: Stack, draft: Draft) -> None:
     """Create what is missing; a changed definition is blocked, since only a new, empty volume could follow it."""
-    there = {volume.name: volume for volume in world.observed.volumes}
     for volume in stack.volumes:
-        key, found = f"{stack.name}/volume/{volume.key}", there.get(volume.name)
+        key, found = f"{stack.name}/volume/{volume.key}", world.stock.volumes.get(volume.name)
         if volume.external:
             if found is None:
                 draft.lacking[f"volume:{volume.name}"] = f"volume {volume.name} exists"
@@ -197,6 +197,8 @@ def _volume_changes(volume: Volume, found: ObservedVolume) -> str:
     if driver != (found.detail.get("Driver") or "local"):
         return f"driver {found.detail.get('Driver')} → {driver}"
     have = found.detail.get("Options") or {}
+    if options == have:
+        return ""
     changed = sorted(name for name in options.keys() | have.keys() if options.get(name) != have.get(name))
     return f"driver_opts {', '.join(changed)}" if changed else ""
 
@@ -206,7 +208,7 @@ def _volume_changes(volume: Volume, found: ObservedVolume) -> str:
 
 def plan_content(world: World, view: ServiceView, draft: Draft) -> None:
     """Make and fill the content-addressed volumes that a service's files need."""
-    there = {volume.name for volume in world.observed.volumes}
+    there = world.stock.volumes
     for volume in view.service.content_volumes:
         thing = f"volume:{volume.name}"
         # A volume that exists may be half filled: it is filled again as long as no container of ours was made with it.

@@ -10,6 +10,7 @@ from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
 from reconciler.model.status import Health, ServiceStatus, StackStatus, Sync, worst
 from reconciler.plan.finished import finished
+from reconciler.plan.memory import Memory
 from reconciler.plan.planner import survey
 from reconciler.plan.readiness import is_complete, is_ready, why_failed
 from reconciler.plan.suspended import suspension_of, until, why_suspended
@@ -17,10 +18,15 @@ from reconciler.plan.view import ServiceView, World
 
 
 def stacks_status(
-    plan: Plan, desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None = None
+    plan: Plan,
+    desired: DesiredState,
+    observed: ObservedState,
+    history: History,
+    previous: DesiredState | None = None,
+    memory: Memory | None = None,
 ) -> tuple[StackStatus, ...]:
     """Return the status of every stack of the plan's world."""
-    world = survey(desired, observed, history, previous)
+    world = survey(desired, observed, history, previous, memory)
     touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
     touched |= {id for held in plan.held for id in held.services} | {held.key for held in plan.held if held.what}
     stacks = []

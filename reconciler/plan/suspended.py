@@ -13,7 +13,7 @@ from reconciler.plan.draft import Draft
 
 def suspension_of(history: History, now: datetime, stack: str, service: str = "") -> Suspension | None:
     """Return the widest suspension that holds: of everything, of the stack, of the service."""
-    for name in (EVERYTHING, stack, f"{stack}/{service}"):
+    for name in (EVERYTHING, stack, f"{stack}/{service}") if history.suspended else ():
         suspension = history.suspended.get(name)
         if suspension is not None and suspension.holds(now):
             return suspension

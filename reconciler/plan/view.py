@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
+from reconciler.model import labels
 from reconciler.model.desired import DesiredState, Heal, Kind, Order, Service, Stack
 from reconciler.model.history import HashKey, History
-from reconciler.model.observed import Instance, ObservedState
+from reconciler.model.observed import Instance, ObservedState, Probe
 from reconciler.model.plan import Held
 from reconciler.model.spec import live_document, spec_hash
 from reconciler.plan.diff import Comparison, compare
-from reconciler.plan.fleet import Fleet
-from reconciler.plan.order import order_of
-from reconciler.plan.readiness import is_complete, is_ready
+from reconciler.plan.fleet import Fleet, Stock
+from reconciler.plan.memory import Memory, Seen
+from reconciler.plan.order import order_of, owners
+from reconciler.plan.preflight import blocked_by_engine
+from reconciler.plan.readiness import CRASHES, is_complete, is_ready, settles_at
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,9 @@ class Slot:
 class ServiceView:
     """A service beside its containers, everything decided that needs no second service.
 
-    held  why no further slot is replaced ("" when nothing holds it): this spec failed at this revision
+    held        why no further slot is replaced ("" when nothing holds it): this spec failed at this revision
+    proven      no container had to be compared field by field
+    rests_from  from when on it needs nothing, if nothing changes; None: something is to be done, or may be at any time
     """
 
     stack: Stack
@@ -55,6 +62,8 @@ class ServiceView:
     surplus: tuple[Member, ...]
     heal: Heal
     held: str = ""
+    proven: bool = True
+    rests_from: datetime | None = None
 
     @property
     def order(self) -> tuple[Order, str]:
@@ -66,9 +75,13 @@ class ServiceView:
         slotted = (member for slot in self.slots for member in (slot.current, slot.stale, *slot.extra) if member)
         return (*slotted, *self.surplus)
 
+    def rests(self, now: datetime) -> bool:
+        """It runs as Git asks, and nothing is to be done to it."""
+        return self.rests_from is not None and self.rests_from <= now
+
     def settled(self, now: datetime) -> bool:
         """Every slot holds one container, current and ready (or completed, for what runs once)."""
-        return all(
+        return self.rests(now) or all(
             slot.current is not None
             and slot.stale is None
             and (is_ready(slot.current.instance, self.service, now) or is_complete(slot.current.instance, self.service))
@@ -85,6 +98,7 @@ class World:
     frozen    ids of services that only live on: see plan/windows.py
     older     ids of services that do not count as Git's newest revision asks for them: see plan/effective.py
     views     by service id, for the services as they are wanted *now* (a quarantined spec falls back to the last good one)
+    stock     the engine's networks and volumes
     """
 
     desired: DesiredState
@@ -92,6 +106,7 @@ class World:
     history: History
     fleet: Fleet
     views: Mapping[str, ServiceView]
+    stock: Stock
     previous: DesiredState | None = None
     held: tuple[Held, ...] = ()
     frozen: frozenset[str] = frozenset()
@@ -108,35 +123,45 @@ class World:
         return taken_back.to if taken_back else self.desired.revision.id
 
 
-def build_views(desired: DesiredState, observed: ObservedState, history: History, fleet: Fleet) -> dict[str, ServiceView]:
-    """Return the view of every service, by service id."""
-    first = {service.id: _first_instance(service, fleet) for stack in desired.stacks for service in stack.services}
-    views = {}
+def build_views(
+    desired: DesiredState, observed: ObservedState, history: History, fleet: Fleet, memory: Memory | None = None
+) -> dict[str, ServiceView]:
+    """Return the view of every service, by service id. What the memory still holds is not made again."""
+    memory = memory or Memory()
+    revision = desired.revision.id
+    shared = _shared(observed, history)
+    known = memory.views if memory.shared == shared else {}
+    images = {name: old if (old := memory.images.get(name)) == image else image for name, image in observed.images.items()}
+    made: dict[str, tuple[Seen | None, ServiceView]] = {}
     for stack in desired.stacks:
-        siblings = {service.name: first[service.id] for service in stack.services if first[service.id]}
         for service in stack.services:
-            views[service.id] = _build(stack, service, desired.revision.id, observed, history, fleet, siblings)
-    return views
+            id = service.id
+            held = failure_of(service, revision, history) if history.quarantine else ""
+            seen = Seen(fleet.slots(id), images.get(service.image), held)
+            kept = known.get(id)
+            if kept is None or kept[0] != seen or kept[1].stack is not stack:
+                view = _build(stack, service, observed, history, fleet, held)
+                kept = seen if _lasts(view) else None, view
+            made[id] = kept
+    memory.shared, memory.images, memory.views = shared, images, made
+    return {id: view for id, (_, view) in made.items()}
 
 
-def _first_instance(service: Service, fleet: Fleet) -> str:
-    """The id of the container that others mean by `service:NAME`: of the lowest slot, the one under its final name."""
-    for slot, instances in sorted(fleet.slots(service.id).items()):
-        named = [instance.id for instance in instances if instance.name == service.instance_name(slot)]
-        return named[0] if named else instances[0].id
-    return ""
+def _shared(observed: ObservedState, history: History) -> object:
+    """What every view is made from: the key of the spec labels, the engine, and which networks there are."""
+    networks = [(network.name, network.id, network.labels.get(labels.STACK)) for network in observed.networks]
+    return history.key, observed.engine, networks
 
 
-def _build(
-    stack: Stack,
-    service: Service,
-    revision: str,
-    observed: ObservedState,
-    history: History,
-    fleet: Fleet,
-    siblings: Mapping[str, str],
-) -> ServiceView:
+def _lasts(view: ServiceView) -> bool:
+    """It was made from what the memory keeps beside it: nobody else's containers, and no time, had a say in it."""
+    alone = not any(slot.extra or (slot.current and slot.stale) for slot in view.slots)
+    return alone and view.proven and not owners(view.service)
+
+
+def _build(stack: Stack, service: Service, observed: ObservedState, history: History, fleet: Fleet, held: str) -> ServiceView:
     spec = spec_hash(service, history.key)
+    siblings = {name: first for name in owners(service) if (first := _first_instance(stack, name, fleet))}
 
     def judge(instance: Instance) -> Member:
         return Member(instance, compare(service, instance, observed, spec, siblings))
@@ -145,8 +170,49 @@ def _build(
     wanted = range(1, service.replicas + 1)
     slots = tuple(_slot(service, number, found.get(number, ()), observed.at) for number in wanted)
     surplus = tuple(member for number in sorted(found) if number not in wanted for member in found[number])
-    held = failure_of(service, revision, history)
-    return ServiceView(stack, service, spec, slots, surplus, service.heal_own or stack.heal, held)
+    proven = all(member.comparison.proven for members in found.values() for member in members)
+    unfit = surplus or blocked_by_engine(service, observed.engine)
+    rests_from = None if unfit else _rests_from(service, slots)
+    return ServiceView(stack, service, spec, slots, surplus, service.heal_own or stack.heal, held, proven, rests_from)
+
+
+def _first_instance(stack: Stack, name: str, fleet: Fleet) -> str:
+    """The id of the container that others mean by `service:NAME`: of the lowest slot, the one under its final name."""
+    for service in (one for one in stack.services if one.name == name):
+        for slot, instances in sorted(fleet.slots(service.id).items()):
+            named = [instance.id for instance in instances if instance.name == service.instance_name(slot)]
+            return named[0] if named else instances[0].id
+    return ""
+
+
+def _rests_from(service: Service, slots: Iterable[Slot]) -> datetime | None:
+    """What runs once, and who follows another's restarts, may have to act though nothing of their own changed."""
+    if service.kind is Kind.JOB or any(dependency.restart for dependency in service.depends_on):
+        return None
+    latest = LONG_AGO
+    for slot in slots:
+        serves_from = _serves_from(service, slot)
+        if serves_from is None:
+            return None
+        latest = max(latest, serves_from)
+    return latest
+
+
+def _serves_from(service: Service, slot: Slot) -> datetime | None:
+    """Return since when the slot's only container is what Git asks for and ready, None when it is not (yet)."""
+    current = slot.current
+    if current is None or slot.stale is not None or slot.extra or not current.comparison.same:
+        return None
+    instance = current.instance
+    if not instance.running or instance.name != slot.name or instance.restarts >= CRASHES:
+        return None
+    match instance.probe:
+        case Probe.HEALTHY:
+            return LONG_AGO
+        case Probe.NONE:
+            return settles_at(instance, service)
+        case _:
+            return None
 
 
 def failure_of(service: Service, revision: str, history: History) -> str:

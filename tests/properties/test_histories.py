@@ -8,10 +8,17 @@ from collections.abc import Callable
 
 from histories import History, calm_histories, histories
 from hypothesis import HealthCheck, Phase, given, settings
-from playing import Playing, play, play_calmly
+from playing import Cast, Playing, play, play_calmly
+
+from reconciler.loop import Reconciler
+from reconciler.model.observed import ObservedState
+from reconciler.model.plan import Plan
+from reconciler.plan import make_plan
+from reconciler.plan.rollback import TakenBack
 
 HISTORIES = int(os.environ.get("RECONCILER_HISTORIES", "2000"))
 CALM = HISTORIES // 5
+DOUBTFUL = HISTORIES // 40
 WILD = HISTORIES - CALM
 
 Record = Callable[[str, object], None]
@@ -45,6 +52,24 @@ def test_enough_of_a_service_serve_while_a_good_revision_comes(record_property: 
 
     while_a_good_revision_comes()
     _record(played, CALM, record_property)
+
+
+class Doubter(Reconciler):
+    """Makes every plan a second time, without what is remembered of the last one."""
+
+    def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
+        plan = Reconciler.decide(self, now, observed)
+        assert plan == make_plan(now.desired, observed, now.history, now.previous, self.applier.busy | now.unread)
+        return plan
+
+
+def test_a_plan_is_the_same_with_a_memory_and_without_one() -> None:
+    @settings(quietly, max_examples=DOUBTFUL)
+    @given(histories())
+    def whatever_happened_before(history: History) -> None:
+        play(history, Cast(reconciler=Doubter))
+
+    whatever_happened_before()
 
 
 def _counted(playing: Playing) -> dict[str, int]:
