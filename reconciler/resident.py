@@ -19,6 +19,8 @@ from reconciler.ports import Lease
 from reconciler.wake import Bell, listen
 
 FETCH_FIRST, FETCH_MOST = 5.0, 180.0
+WAIT_SECONDS = 2.0
+"""How often one who waits for the lease asks for it: so long nobody is at work when it is passed on."""
 STOP_SECONDS = 8.0
 """How long after the signal the calls in flight may take to end."""
 
@@ -107,7 +109,8 @@ class Resident:
             self._due = now + self._turn(", ".join(woke[:3]) or "interval", patience_seconds)
         else:
             self._renew()
-        return max(0.0, min(RENEW_SECONDS, self._due - self.reconciler.world.clock.monotonic()))
+        ask_again = WAIT_SECONDS if self.pulse.waiting_for else RENEW_SECONDS
+        return max(0.0, min(ask_again, self._due - self.reconciler.world.clock.monotonic()))
 
     @property
     def interval_seconds(self) -> float:
@@ -121,7 +124,7 @@ class Resident:
         """Returns in how many seconds the next one is due."""
         try:
             if not self._may_act():
-                return RENEW_SECONDS
+                return WAIT_SECONDS
             report = self.reconciler.turn(woke, patience_seconds)
         except ReconcilerError as problem:
             # Without an answer nobody knows who holds the lease, so nothing is done.
@@ -142,8 +145,10 @@ class Resident:
 
     def _renew(self) -> None:
         """Keep the lease between turns. An engine that does not answer now is the next turn's matter."""
+        waited = self.pulse.waiting_for is not None
         try:
-            self._may_act()
+            if self._may_act() and waited:
+                self._due = self.reconciler.world.clock.monotonic()
         except ReconcilerError:
             self._due = self.reconciler.world.clock.monotonic()
 

@@ -41,7 +41,7 @@ def roll(work: Work) -> None:
     """Plan one service: what is in flight first, then what is missing, then what is stale, then what is too many."""
     failing = [slot for slot in work.view.slots if _why_slot_failed(work, slot)]
     for slot in work.view.slots:
-        _clear(work, slot)
+        clear(work, slot)
         match slot.current, slot.stale:
             case None, None:
                 _create(work, slot)
@@ -55,7 +55,7 @@ def roll(work: Work) -> None:
         _fail(work, failing)
     else:
         _begin_replacements(work)
-    _retire_surplus(work)
+    retire_surplus(work)
 
 
 # --- a slot with nothing in it ---------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def _create(work: Work, slot: Slot) -> None:
         return
     chain = work.chain(group, slot.number, facts(f"{slot.name} does not exist"))
     _make(work, chain, slot, slot.name, None)
-    _start(work, chain, slot, Target(slot.name))
+    start(work, chain, slot, Target(slot.name))
 
 
 def _open_creation(work: Work, slot: Slot) -> str | None:
@@ -85,8 +85,8 @@ def _make(work: Work, chain: Chain, slot: Slot, name: str, inherits: Member | No
     work.makes(chain.then("create", change, (*work.ingredients(name), *cleared)))
 
 
-def _start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:
-    """Start once its conditions hold; until then the container stands ready, created but not started."""
+def start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Member | None = None) -> None:
+    """Start a container once its conditions hold; until then it stands ready, created but not started."""
     held = unmet(work.world, work.view.service)
     if held:
         work.draft.wait(chain.group, f"start {slot.name}", held)
@@ -116,9 +116,9 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
         _take_back(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.CREATED or (current.instance.phase is Phase.EXITED and not _has_come(work, current)):
         stops = stale if work.view.order[0] is Order.STOP_FIRST else None
-        _start(work, chain, slot, target_of(current), stops)
+        start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
-        _finish(work, chain, slot, current, stale)
+        finish(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.PAUSED:
         unpause(work, slot, current)
     else:
@@ -135,8 +135,8 @@ def _has_come(work: Work, current: Member) -> bool:
     )
 
 
-def _finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
-    """The new one is ready: the old one goes, and its name passes on."""
+def finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
+    """Let the old one go, now that the new one is ready, and pass its name on."""
     retire(work, chain, stale)
     if current.instance.name != slot.name:
         chain.then("rename", RenameInstance(target_of(current), slot.name))
@@ -147,7 +147,7 @@ def _take_back(work: Work, chain: Chain, slot: Slot, current: Member, stale: Mem
     if _may_run_beside(work, current, stale) and not _has_come(work, current):
         keep(work, slot, current)
     else:
-        _return_to(work, chain, slot, current, stale)
+        return_to(work, chain, slot, current, stale)
 
 
 def _may_run_beside(work: Work, old: Member, new: Member) -> bool:
@@ -156,8 +156,8 @@ def _may_run_beside(work: Work, old: Member, new: Member) -> bool:
     return new.instance.running and (work.view.order[0] is Order.START_FIRST or run_already)
 
 
-def _return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
-    """What is under the temporary name is not wanted (any more): the one under the final name serves again."""
+def return_to(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
+    """Let `current` serve again, and `stale` go, which is not wanted (any more)."""
     stop(work, chain, stale, "stop-new")
     bring_back(work, chain, current)
     chain.then("remove-new", RemoveInstance(target_of(stale)))
@@ -208,7 +208,7 @@ def _fail(work: Work, failing: list[Slot]) -> None:
     work.fail(group, why, instance)
     for slot in failing:
         if slot.current is not None and slot.stale is not None:
-            _return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)
+            return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)
 
 
 # --- stale slots -----------------------------------------------------------------------------------------------------
@@ -221,18 +221,18 @@ def _begin_replacements(work: Work) -> None:
         return
     reasons = [reason for _, member in stale for reason in because(member.comparison, work.view.service, member.instance)]
     group = work.open(Verb.UPDATE, _title(work), reasons)
-    if _held(work, group, stale):
+    if is_held(work, group, stale):
         return
     stale.sort(key=lambda pair: (pair[1].instance.running, pair[0].number))
     budget = _budget(work)
     for slot, member in stale[:budget]:
-        _replace(work, group, slot, member)
+        begin(work, group, slot, member)
     for slot, _ in stale[budget:]:
         work.draft.wait(group, f"replace {slot.name}", "the slots before it are done", wake_at=_delayed_until(work))
 
 
-def _held(work: Work, group: str, stale: list[tuple[Slot, Member]]) -> bool:
-    """Hold where this spec has failed, or where replacing does not help."""
+def is_held(work: Work, group: str, stale: list[tuple[Slot, Member]]) -> bool:
+    """Say whether replacing is held: this spec has failed, replacing does not help, or a name is taken."""
     service = work.view.service
     if work.view.held:
         hint = f"push a fix, or `reconciler retry {service.id}`"
@@ -272,8 +272,8 @@ def _delayed_until(work: Work) -> datetime | None:
     return last + timedelta(seconds=delay)
 
 
-def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
-    """Begin: create under the temporary name; start-first starts it beside the old one, stop-first in its stead."""
+def begin(work: Work, group: str, slot: Slot, old: Member) -> None:
+    """Make a replacement under the temporary name; start-first starts it beside the old one, stop-first in its stead."""
     chain = work.chain(group, slot.number, because(old.comparison, work.view.service, old.instance))
     name = slot.name + instances.TEMPORARY
     if old.instance.name == name:
@@ -281,8 +281,9 @@ def _replace(work: Work, group: str, slot: Slot, old: Member) -> None:
         chain.then("rename", RenameInstance(target_of(old), slot.name), work.draft.needed(f"name:{slot.name}"))
     _make(work, chain, slot, name, old)
     stops = old if work.view.order[0] is Order.STOP_FIRST else None
-    _start(work, chain, slot, Target(name), stops)
-    work.draft.wait(group, f"finish {slot.name}", f"{name} is ready")
+    start(work, chain, slot, Target(name), stops)
+    then = f"hand over to {name}" if work.view.keeper else f"finish {slot.name}"
+    work.draft.wait(group, then, f"{name} is ready")
 
 
 def _title(work: Work) -> str:
@@ -298,8 +299,8 @@ def _replicas(work: Work) -> str:
 # --- what is too many ------------------------------------------------------------------------------------------------
 
 
-def _clear(work: Work, slot: Slot) -> None:
-    """Two containers of one kind in a slot: the better one was chosen, the others go."""
+def clear(work: Work, slot: Slot) -> None:
+    """Let all but one container of each kind in a slot go: the better one was chosen."""
     for number, member in enumerate(slot.extra, 1):
         reasons = facts(f"{member.instance.name} is one too many in slot {slot.number}")
         group = work.open(Verb.HEAL, "one container too many", reasons)
@@ -308,7 +309,8 @@ def _clear(work: Work, slot: Slot) -> None:
         work.draft.provides[f"cleared:{member.instance.id}"] = chain.last
 
 
-def _retire_surplus(work: Work) -> None:
+def retire_surplus(work: Work) -> None:
+    """Let the containers go that are in no slot Git asks for."""
     for member in work.view.surplus:
         reasons = facts(f"{len(work.view.slots)} replicas are wanted")
         group = work.open(Verb.UPDATE, f"scale to {len(work.view.slots)}", (*reasons, *_scale_source(work)))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from reconciler.load.loading import load
+from reconciler.model import labels
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Suspension
-from reconciler.model.observed import Engine, Instance, Neighbour, ObservedState, Phase, Probe
+from reconciler.model.observed import Engine, Instance, Neighbour, ObservedState, ObservedVolume, Phase, Probe
 from reconciler.model.source import Revision
 from reconciler.model.spec import spec_hash
 from reconciler.plan import make_plan, render
@@ -101,9 +104,10 @@ def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredS
         for name, one in said.get("suspended", {}).items()
     }
     overruled = {name: Overrule(wanted.revision.id, reason) for name, reason in said.get("overruled", {}).items()}
+    handed = {new_id(name): NOW - timedelta(seconds=ago) for name, ago in said.get("handed", {}).items()}
     return History(
         KEY, fresh=said.get("fresh", False), applied=applied or "", quarantine=quarantine, heals=heals, jobs=jobs,
-        updated=updated, replaced=replaced, suspended=suspended, overruled=overruled,
+        updated=updated, replaced=replaced, suspended=suspended, overruled=overruled, handed=handed,
     )  # fmt: skip
 
 
@@ -133,10 +137,20 @@ def _observed(case: dict[str, Any], before: DesiredState | None, wanted: Desired
         observed,
         instances=tuple(instances.values()),
         networks=tuple(one for one in observed.networks if one.name not in case.get("no networks", [])),
+        volumes=(*observed.volumes, *_lease(wanted, instances, case.get("keeper", ""))),
         images={**known, **{image.id: image for image in known.values() if image}},
         neighbours=neighbours,
         unknown=frozenset(case.get("unknown", [])),
     )
+
+
+def _lease(wanted: DesiredState, instances: dict[str, Instance], keeper: str) -> Iterator[ObservedVolume]:
+    """The lease, held by the reconciler in a container."""
+    if keeper:
+        holder, until = f"host:1:00 container={instances[keeper].id}", NOW + timedelta(seconds=45)
+        name = wanted.environment.name
+        marks = {labels.LEASE: name, labels.HOLDER: holder, labels.EXPIRES: until.isoformat()}
+        yield ObservedVolume(f"reconciler-lease-{name}.7", marks)
 
 
 def _alter(instances: dict[str, Instance], name: str, said: Any) -> None:
@@ -170,8 +184,12 @@ def _add_new(instances: dict[str, Instance], name: str, said: dict[str, Any], wa
     fresh = {one.name: one for one in assume(wanted, NOW, history).instances}
     made = fresh[name.removesuffix(".next")]
     born = NOW - timedelta(seconds=said.get("age", 1))
-    instances[name] = replace(made, id=f"new-{name}", name=name, created=born, started=born)
+    instances[name] = replace(made, id=new_id(name), name=name, created=born, started=born)
     _alter(instances, name, said)
+
+
+def new_id(name: str) -> str:
+    return sha256(f"new {name}".encode()).hexdigest()
 
 
 def read_case(path: Path) -> dict[str, Any]:
