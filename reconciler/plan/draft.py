@@ -69,6 +69,11 @@ class Draft:
         """Say what a person must decide or repair first."""
         self.blocked.append(Blocked(group, code, message, hint, source))
 
+    def drop(self, actions: Iterable[Action]) -> None:
+        """Leave actions out after all."""
+        ids = {action.id for action in actions}
+        self.actions = [action for action in self.actions if action.id not in ids]
+
     def aside(self) -> Draft:
         """Return a draft for what is only thought through: it knows what this one has, and adds nothing to it."""
         return Draft(provides=dict(self.provides), lacking=dict(self.lacking), renewed=set(self.renewed), busy=self.busy)

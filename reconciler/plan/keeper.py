@@ -34,12 +34,12 @@ def keeper_of(observed: ObservedState, environment: str) -> str:
     return next(living, "")
 
 
-def with_keeper(views: Mapping[str, ServiceView], fleet: Fleet, keeper: str) -> dict[str, ServiceView]:
+def with_keeper(views: Mapping[str, ServiceView], fleet: Fleet, keeper: str) -> Mapping[str, ServiceView]:
     """Return the views, that of the keeper's service as one who must not be without it sees it."""
     place = fleet.places.get(keeper)
     own = views.get(place.service_id) if place else None
     if own is None:
-        return dict(views)
+        return views
     slots = tuple(_keeper_first(slot, keeper) for slot in own.slots)
     return {**views, own.service.id: replace(own, slots=slots, rests_from=None, keeper=keeper)}
 

@@ -13,6 +13,7 @@ from reconciler.plan.draft import Draft
 from reconciler.plan.effective import effective, fallen_back, kept_back, older_versions, withheld
 from reconciler.plan.fleet import muster, take_stock
 from reconciler.plan.jobs import run_job
+from reconciler.plan.keeper import keeper_of, with_keeper
 from reconciler.plan.memory import Memory
 from reconciler.plan.moved import moved_away
 from reconciler.plan.order import needs_first, owners
@@ -21,6 +22,7 @@ from reconciler.plan.prune import plan_prune
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
 from reconciler.plan.rollback import held as rolled_back
 from reconciler.plan.rollout import roll
+from reconciler.plan.succession import in_turn, succeed
 from reconciler.plan.suspended import held_back, suspension_of
 from reconciler.plan.upkeep import tend
 from reconciler.plan.view import ServiceView, World, build_views
@@ -49,6 +51,7 @@ def make_plan(
         plan_prune(world, desired, draft)
         for stack in world.desired.stacks:
             _plan_stack(world, stack, draft)
+        in_turn(world, draft)
     return _finish(world, desired, draft)
 
 
@@ -62,9 +65,10 @@ def survey(
     """Put everything in its place once, before anything is decided."""
     within = within_windows(effective(desired, previous, history), previous, observed, history)
     wanted, fleet = within.desired, muster(within.desired, observed, memory)
-    views = build_views(wanted, observed, history, fleet, memory)
     older, stock = older_versions(wanted, desired, history), take_stock(observed)
-    return World(wanted, observed, history, fleet, views, stock, previous, within.held, within.frozen, older)
+    keeper = keeper_of(observed, wanted.environment.name)
+    views = with_keeper(build_views(wanted, observed, history, fleet, memory), fleet, keeper)
+    return World(wanted, observed, history, fleet, views, stock, previous, within.held, within.frozen, older, keeper)
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:
@@ -148,7 +152,16 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
             draft.wait(service.id, f"create {service.id}", lacking)
             return
         plan_content(world, view, draft)
-    run_job(work) if service.kind is Kind.JOB else roll(work)
+    _plan_containers(work)
+
+
+def _plan_containers(work: Work) -> None:
+    if work.view.keeper:
+        succeed(work)
+    elif work.view.service.kind is Kind.JOB:
+        run_job(work)
+    else:
+        roll(work)
 
 
 def _hosts(world: World, view: ServiceView) -> list[ServiceView]:

@@ -90,7 +90,7 @@ def _ours(world: World, thing: ObservedNetwork | ObservedVolume) -> bool:
 
 def plan_prune(world: World, raw: DesiredState, draft: Draft) -> None:
     """Plan the removals, unless there are so many that a person must confirm them."""
-    left = _free_to_go(world, leftovers(world, raw), draft)
+    left = _free_to_go(world, _without_ourselves(world, leftovers(world, raw), draft), draft)
     if held := _why_held(world, raw, left):
         draft.block("prune", "R140", *held)
         return
@@ -109,6 +109,23 @@ def plan_prune(world: World, raw: DesiredState, draft: Draft) -> None:
     if not later and suspension_of(world.history, world.now, EVERYTHING) is None:
         _remove_traces(world, draft)
         _remove_images(world, draft)
+
+
+def _without_ourselves(world: World, left: Leftovers, draft: Draft) -> Leftovers:
+    """Keep the container this reconciler works in and what that uses: nobody would be left to do the rest."""
+    own = next((one for one in left.instances if one[1].id == world.keeper), None)
+    if own is None:
+        return left
+    place, instance = own
+    message = f"{instance.name} is this reconciler itself and no longer in Git: it stays"
+    hint = f"put it back into Git, or `docker rm --force {instance.name}` when another one is to take over"
+    draft.block(place.service_id, "R144", message, hint)
+    mounted = {str(mount.get("Name")) for mount in instance.detail.get("Mounts") or ()}
+    return Leftovers(
+        tuple(one for one in left.instances if one is not own),
+        tuple(one for one in left.networks if instance.id not in one.users),
+        tuple(one for one in left.volumes if one.name not in mounted),
+    )
 
 
 def _free_to_go(world: World, left: Leftovers, draft: Draft) -> Leftovers:

@@ -120,6 +120,10 @@ def _change_network(
         )
         return
     users = [one for one in world.observed.instances if found.name in _attached(one)]
+    if own := [user for user in users if user.id == world.keeper]:
+        message = f"network {network.name} has changed, and this reconciler itself is on it, in {own[0].name}"
+        draft.block(key, "R143", message, "replace it by hand, or give the new one another name", network.source)
+        return
     draft.group(key, network.stack, f"network {network.key}", Verb.UPDATE, "replace, its users stop meanwhile", reasons)
     if left_alone := [user for user in users if _is_suspended(world, user)]:
         draft.wait(key, f"replace {network.name}", f"{left_alone[0].name} is no longer suspended")

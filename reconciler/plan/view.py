@@ -53,6 +53,7 @@ class ServiceView:
     held        why no further slot is replaced ("" when nothing holds it): this spec failed at this revision
     proven      no container had to be compared field by field
     rests_from  from when on it needs nothing, if nothing changes; None: something is to be done, or may be at any time
+    keeper      id of the one of its containers in which this reconciler works, "" for none
     """
 
     stack: Stack
@@ -64,10 +65,13 @@ class ServiceView:
     held: str = ""
     proven: bool = True
     rests_from: datetime | None = None
+    keeper: str = ""
 
     @property
     def order(self) -> tuple[Order, str]:
         """Whether old or new goes first, and why; worked out when somebody is to be replaced."""
+        if self.keeper:
+            return Order.START_FIRST, "the reconciler itself"
         return order_of(self.service, self.stack)
 
     @property
@@ -99,6 +103,7 @@ class World:
     older     ids of services that do not count as Git's newest revision asks for them: see plan/effective.py
     views     by service id, for the services as they are wanted *now* (a quarantined spec falls back to the last good one)
     stock     the engine's networks and volumes
+    keeper    id of the container of ours in which this reconciler works, "" for none
     """
 
     desired: DesiredState
@@ -111,6 +116,7 @@ class World:
     held: tuple[Held, ...] = ()
     frozen: frozenset[str] = frozenset()
     older: frozenset[str] = frozenset()
+    keeper: str = ""
 
     @property
     def now(self) -> datetime:
