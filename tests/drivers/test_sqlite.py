@@ -9,7 +9,7 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.drivers.memory import MemoryStore
-from reconciler.drivers.sqlite import MIGRATIONS, MOST_TURNS, SqliteStore
+from reconciler.drivers.sqlite import MIGRATIONS, MOST_DAMAGED, MOST_TURNS, SqliteStore
+from reconciler.drivers.sqlite.documents import turn_document
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
@@ -187,6 +188,18 @@ def test_its_table_of_turns_is_bounded(tmp_path: Path) -> None:
     assert len(store.turns(10_000)) == MOST_TURNS[False]
 
 
+@pytest.mark.parametrize(("bytes_each", "kept"), [(10_000, 200), (30_000, 100)])
+def test_large_turns_are_dropped_before_their_time_but_for_the_last_hundred_that_did_something(
+    tmp_path: Path, bytes_each: int, kept: int
+) -> None:
+    store = SqliteStore(tmp_path, most_turn_bytes=2_000_000)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
+        many = [(turn_document(replace(later(BUSY, number), plan="x" * bytes_each)), bytes_each) for number in range(250)]
+        database.executemany("INSERT INTO turns (idle, document, bytes) VALUES (0, ?, ?)", many)
+    store.record(later(BUSY, 250))
+    assert [turn.started for turn in store.turns(1000)] == [later(BUSY, 250 - number).started for number in range(kept)]
+
+
 # --- other versions, and damage --------------------------------------------------------------------------------------
 
 
@@ -212,14 +225,73 @@ def test_an_older_program_goes_on_with_a_database_that_a_newer_one_only_looks_at
     assert (older.turns(), older.history().applied) == ((BUSY,), "a" * 40)
 
 
-def test_a_database_of_the_first_version_keeps_its_history(tmp_path: Path) -> None:
-    SqliteStore(tmp_path, migrations=MIGRATIONS[:1])
-    document = asdict(replace(History(HashKey("", b"")), applied="a" * 40, pulled=[]))  # type: ignore[arg-type]
-    del document["key"], document["suspended"], document["rollbacks"], document["overruled"]
-    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as database:
-        database.execute("INSERT INTO history (only, document) VALUES (1, ?)", (json.dumps({**document, "replaced": []}),))
-    history = SqliteStore(tmp_path).history()
-    assert (history.applied, history.suspended, history.rollbacks) == ("a" * 40, {}, {})
+# What programs of older versions wrote, as they wrote it: version of the schema -> statements that fill it.
+_LEARNED = {
+    "fresh": False, "attempted": "b", "applied": "a", "manual": {"shop": "a"}, "quarantine": {}, "heals": {},
+    "retries": {"shop/web": {"attempts": 2, "last": "2026-11-23 12:00:00Z", "next": "2026-11-23 12:05:00Z", "why": "x"}},
+    "jobs": {"shop/migrate": ["v1:k:h"]}, "pulled": ["web:1"], "ran": {"shop/web": ["web:1"]}, "retried": {},
+    "replaced": [["shop/web/1", "v1:k:h", 2]], "updated": {}, "asked": {"web:1": "2026-11-23 11:00:00+00:00"},
+}  # fmt: skip
+_SUSPENDED = {"suspended": {"shop": {"reason": "swap", "since": "2026-11-23 12:00:00+00:00", "until": None}}}
+_ROLLED_BACK = {
+    "rollbacks": {"shop": {"to": "a", "origin": "b", "services": ["shop/web"], "reason": "", "at": "2026-11-23 12:00:00+00:00"}}
+}
+_OVERRULED = {"overruled": {"*": {"revision": "b", "reason": "a fix"}}}
+_DOCUMENTS = {
+    1: _LEARNED,
+    2: {**_LEARNED, **_SUSPENDED},
+    3: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK},
+    4: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK, **_OVERRULED},
+    5: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK, **_OVERRULED},
+}
+
+
+def _old_database(directory: Path, version: int) -> None:
+    """Write a database of an older version: what was learned, a turn, and the audit log's head where it has one."""
+    SqliteStore(directory).record(BUSY)
+    with closing(sqlite3.connect(directory / "state.db")) as database:
+        (turn,) = database.execute("SELECT document FROM turns").fetchone()
+    for path in directory.glob("state.db*"):
+        path.unlink()
+    SqliteStore(directory, migrations=MIGRATIONS[:version])
+    with closing(sqlite3.connect(directory / "state.db", isolation_level=None)) as database:
+        database.execute("INSERT INTO history (only, document) VALUES (1, ?)", (json.dumps(_DOCUMENTS[version]),))
+        database.execute("INSERT INTO turns (idle, document) VALUES (0, ?)", (turn,))
+        if version >= 5:
+            database.execute("INSERT INTO audit (only, number, hash, first) VALUES (1, 7, 'h', 2)")
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_database_of_every_older_version_keeps_all_it_holds(tmp_path: Path, version: int) -> None:
+    _old_database(tmp_path, version)
+    store = SqliteStore(tmp_path)
+    looked_at = store.history()
+    history = store.change(lambda history: replace(history, attempted="c"))
+    assert (replace(looked_at, attempted="c"), looked_at.attempted) == (history, "b")
+    assert (history.applied, history.manual, history.pulled) == ("a", {"shop": "a"}, {"web:1"})
+    assert (history.jobs, history.ran) == ({"shop/migrate": {"v1:k:h"}}, {"shop/web": ("web:1",)})
+    assert (history.retries["shop/web"].attempts, history.replaced) == (2, {("shop/web/1", "v1:k:h"): 2})
+    assert [one.reason for one in history.suspended.values()] == (["swap"] if version >= 2 else [])
+    assert [one.services for one in history.rollbacks.values()] == ([("shop/web",)] if version >= 3 else [])
+    assert [one.reason for one in history.overruled.values()] == (["a fix"] if version >= 4 else [])
+    head = store.trail().head
+    assert (head and head.number) == (7 if version >= 5 else None)
+    store.record(later(BUSY, 60))
+    assert store.turns() == (later(BUSY, 60), BUSY)
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_program_goes_on_with_the_copy_that_was_kept_for_it(tmp_path: Path, version: int) -> None:
+    _old_database(tmp_path, version)
+    (tmp_path / "state.db.version-0").touch()
+    SqliteStore(tmp_path).change(lambda history: replace(history, applied="c"))
+    (copy,) = tmp_path.glob("state.db.version-*")
+    assert (copy.name, stat.S_IMODE(copy.stat().st_mode)) == (f"state.db.version-{version}", 0o600)
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (version,)
+        (document,) = database.execute("SELECT document FROM history").fetchone()
+        assert json.loads(document) == _DOCUMENTS[version]
+        assert database.execute("SELECT count(*) FROM turns").fetchone() == (1,)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
@@ -260,6 +332,15 @@ def test_a_damaged_database_is_put_aside_and_said(tmp_path: Path, damage: Callab
     assert store.turns() == (BUSY,)
     (aside,) = tmp_path.glob("state.db.damaged-*")
     assert said == [f"the state database was damaged and begins anew; the old one is {aside}"]
+
+
+def test_only_so_many_damaged_databases_are_kept(tmp_path: Path) -> None:
+    for number in range(MOST_DAMAGED + 2):
+        SqliteStore(tmp_path).record(BUSY)
+        (tmp_path / "state.db").write_bytes(f"damage {number}".encode() * 400)
+        SqliteStore(tmp_path)
+    kept = {path.read_bytes()[:8] for path in tmp_path.glob("state.db.damaged-*")}
+    assert kept == {f"damage {number}".encode() for number in range(2, MOST_DAMAGED + 2)}
 
 
 def _edit(path: Path, statement: str) -> None:

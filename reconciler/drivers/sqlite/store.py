@@ -26,6 +26,10 @@ from reconciler.model.status import Turn
 
 MOST_TURNS = {False: 1000, True: 200}
 """How many turns are kept: of those that did something, and of those that only saw something new."""
+MOST_TURN_BYTES, LEAST_TURNS = 64 * 1024**2, 100
+"""So much room all turns may take; the last of those that did something are kept whatever they take."""
+MOST_DAMAGED = 3
+"""So many damaged databases are kept for whoever wants to look."""
 MOST_WAITING = 1000
 """So many lines of the audit log wait in memory for a disk that has room again."""
 BUSY_SECONDS = 10.0
@@ -48,6 +52,11 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE audit (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER, hash TEXT, first INTEGER);
     """,
+    """
+    ALTER TABLE turns ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE turns SET bytes = length(CAST(document AS BLOB));
+    CREATE INDEX turns_by_size ON turns (number, idle, bytes);
+    """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
 
@@ -64,6 +73,7 @@ class SqliteStore:
         warn: Callable[[str], None] = lambda text: None,
         migrations: Sequence[str] = MIGRATIONS,
         most_log_bytes: int = MOST_LOG_BYTES,
+        most_turn_bytes: int = MOST_TURN_BYTES,
     ) -> None:
         """Open or make it; `warn` hears of a damaged database that was put aside.
 
@@ -73,6 +83,7 @@ class SqliteStore:
         self._path = directory / "state.db"
         self._warn = warn
         self._migrations = migrations
+        self._most_turn_bytes = most_turn_bytes
         self._log = LogFiles(directory / "audit", most_log_bytes)
         self._waiting: tuple[Entry, ...] = ()
         self._lost = 0
@@ -94,7 +105,7 @@ class SqliteStore:
 
         A database of an older version keeps none until `change` has brought it up to date.
         """
-        self._do(lambda database: _keep(database, turn))
+        self._do(lambda database: _keep(database, turn, self._most_turn_bytes))
 
     def change(self, edit: Callable[[History], History]) -> History:
         """Replace the history by an edited one, in one transaction."""
@@ -171,6 +182,8 @@ class SqliteStore:
             if not migrates and 0 < _version(database) < len(self._migrations):
                 return self._aside(database, work)
             database.execute("BEGIN IMMEDIATE")
+            if 0 < (version := _version(database)) < len(self._migrations):
+                self._back_up(version)
             self._migrate(database)
             answer = work(database)
             database.execute("COMMIT")
@@ -193,6 +206,16 @@ class SqliteStore:
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {number + 1}")
 
+    def _back_up(self, version: int) -> None:
+        """Keep the database as the older program can read it, in place of any that was kept before. Nobody writes meanwhile."""
+        copy = self._path.with_name(f"state.db.version-{version}")
+        for before in self._directory.glob("state.db.version-*"):
+            before.unlink()
+        os.close(os.open(copy, os.O_RDWR | os.O_CREAT, 0o600))
+        # A connection that has a transaction open cannot be copied from.
+        with closing(sqlite3.connect(self._path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+
     def _replace_damaged(self) -> None:
         """Put a damaged database aside for whoever wants to look; nothing that matters is lost with it."""
         with self._locked():
@@ -202,6 +225,9 @@ class SqliteStore:
             self._path.rename(aside)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            damaged = sorted(self._directory.glob("state.db.damaged-*"), key=lambda path: path.stat().st_mtime)
+            for oldest in damaged[:-MOST_DAMAGED]:
+                oldest.unlink()
         self._warn(f"the state database was damaged and begins anew; the old one is {aside}")
 
     def _is_whole(self) -> bool:
@@ -238,16 +264,28 @@ def _version(database: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _keep(database: sqlite3.Connection, turn: Turn) -> None:
+_DROP_LARGE = """
+    DELETE FROM turns WHERE number IN (
+        SELECT number FROM (
+            SELECT number, SUM(bytes) OVER newest AS total, SUM(NOT idle) OVER newest AS rank
+            FROM turns WINDOW newest AS (ORDER BY number DESC)
+        ) WHERE total > ? AND rank > ?
+    )
+"""
+
+
+def _keep(database: sqlite3.Connection, turn: Turn, most_bytes: int) -> None:
     last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
     before = read_turn(last[2]) if last else None
     idle = not turn.done and not turn.failed and before is not None and before.applied == turn.applied
     if before is not None and idle and last[1] and _same_news(before, turn):
         database.execute("DELETE FROM turns WHERE number = ?", (last[0],))
     document = turn_document(turn)
-    database.execute("INSERT INTO turns (idle, document) VALUES (?, ?)", (idle, document))
+    row = (idle, document, len(document.encode()))
+    database.execute("INSERT INTO turns (idle, document, bytes) VALUES (?, ?, ?)", row)
     newest = "SELECT number FROM turns WHERE idle = ? ORDER BY number DESC LIMIT ?"
     database.execute(f"DELETE FROM turns WHERE idle = ? AND number NOT IN ({newest})", (idle, idle, MOST_TURNS[idle]))
+    database.execute(_DROP_LARGE, (most_bytes, LEAST_TURNS))
 
 
 def _head(database: sqlite3.Connection) -> Head | None:
