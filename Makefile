@@ -1,10 +1,10 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test lint schemas images clean
+.PHONY: help demo test test-crash lint schemas images clean
 
 help: ## Show these lines
-	@sed --quiet 's/^\([a-z]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
+	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
 
 demo: ## See a Git repository become running containers, change, drift and heal
 	@.ci/prepare --engine --images
@@ -14,6 +14,10 @@ test: ## Run every check and every test, engine tests included
 	@.ci/prepare --engine --neighbours --images
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-crash: ## Kill us, and docker compose beside us, at each call to the engine that changes something
+	@.ci/prepare --engine --images
+	@PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash $(ARGS)
 
 lint: ## Run the checks that need no engine: style, format, types, import directions
 	@.ci/prepare
