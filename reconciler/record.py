@@ -28,6 +28,8 @@ HEAL_FIRST, HEAL_FACTOR, HEAL_MOST = 2.0, 3.0, 300.0
 RETRY_FIRST, RETRY_FACTOR, RETRY_MOST = 5.0, 2.0, 180.0
 STABLE = timedelta(minutes=10)
 """After so long without a repair the next one is immediate again."""
+LATELY = timedelta(days=30)
+"""Older times decide nothing: registries are asked more often, and no delay between two slots is so long."""
 
 
 def learn(
@@ -60,7 +62,7 @@ def learn(
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
         handed=_handed(known, done, now),
-        asked={**known.asked, **dict.fromkeys(asked, now)},
+        asked={**_lately(known.asked, now), **dict.fromkeys(asked, now)},
         overruled={name: one for name, one in known.overruled.items() if one.revision == plan.revision_id},
         suspended={name: one for name, one in known.suspended.items() if one.holds(plan.observed_at)},
     )
@@ -158,7 +160,11 @@ def _updated(history: History, done: Iterable[Action], now: datetime) -> Mapping
     """A slot is done when the old container is gone (a rename follows, where there was a temporary name)."""
     ends = (RemoveInstance, RenameInstance)
     slots = {action.group for action in done if isinstance(action.change, ends) and action.verb is Verb.UPDATE}
-    return {**history.updated, **dict.fromkeys(slots, now)}
+    return {**_lately(history.updated, now), **dict.fromkeys(slots, now)}
+
+
+def _lately(times: Mapping[str, datetime], now: datetime) -> Mapping[str, datetime]:
+    return {name: time for name, time in times.items() if now - time < LATELY}
 
 
 def _handed(history: History, done: Iterable[Action], now: datetime) -> Mapping[str, datetime]:

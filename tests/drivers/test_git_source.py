@@ -221,6 +221,20 @@ def test_a_kept_revision_survives_a_force_push_and_collection(tmp_path: Path, re
     assert open_source().files(old).read("x") == b"old"
 
 
+def test_git_packs_the_clone_while_it_fetches(tmp_path: Path, remote: Remote, open_source: Open) -> None:
+    remote.commit({"x": "0"})
+    source = open_source()
+    source.fetch()
+    clone = tmp_path / "clone/repository.git"
+    git(clone, "config", "fetch.unpackLimit", "1")  # A pack for each fetch; git's own limits need thousands of objects.
+    git(clone, "config", "gc.autoPackLimit", "3")
+    for number in range(8):
+        newest = remote.commit({"x": str(number)})
+        source.fetch()
+    assert len(list(clone.glob("objects/pack/*.pack"))) <= 4
+    assert source.files(newest).read("x") == b"7"
+
+
 @pytest.mark.parametrize("name", ["HEAD", "main", "{new}", "{short}"])
 def test_names_of_the_newest_commit_are_resolved(remote: Remote, open_source: Open, name: str) -> None:
     remote.commit({"x": "1"})
