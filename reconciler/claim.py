@@ -18,6 +18,8 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = LEASE_SECONDS / 3
 """How often a holder must ask again to be sure of it: two requests may be lost."""
 
+_PROCESS = re.compile(r" process=(?P<view>\w+)\.(?P<id>\d+)\.(?P<began>\d+)\b")
+
 
 class Claim:
     """Our side of the lease of one environment on one engine."""
@@ -62,19 +64,19 @@ def holder_name(container: str = "") -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}{_exactly()}{inside}"
 
 
-def has_ended(holder: str, ours: str = "") -> bool:
-    """Say whether a holder was a process that would be seen from here, and is not there any more.
+def has_ended(holder: str, watcher: str) -> bool:
+    """Say whether a holder was a process that the watcher, another holder, would see, and that is not there any more.
 
     Seen are the processes of the same boot of the same machine in the same namespace: host names say less, as two
-    machines or containers may share one. `ours` is our own name: with its container's namespace everybody of an earlier
-    run of that container has ended.
+    machines or containers may share one.
     """
-    named = re.search(r" process=(\w+)\.(\d+)\.(\d+)\b", holder)
-    if named is None:
+    theirs, ours = _PROCESS.search(holder), _PROCESS.search(watcher)
+    if theirs is None or ours is None:
         return False
-    if named[1] != _view():
-        return container_of(holder) == container_of(ours) != ""
-    return not _lives(int(named[2]), named[3])
+    if theirs["view"] != ours["view"]:
+        # A container has a namespace of its own, and another one each time that it is started.
+        return container_of(holder) == container_of(watcher) != ""
+    return not _lives(int(theirs["id"]), theirs["began"])
 
 
 def _exactly() -> str:

@@ -13,6 +13,9 @@ from memory_place import ENVIRONMENT, MemoryPlace
 from reconciler.claim import LEASE_SECONDS, has_ended, holder_name
 from reconciler.errors import Refused
 
+STARTS = (("aa", 5, "c"), ("bb", 7, "c"), ("cc", 9, "d"))
+"""As which process of which container somebody works: one of them was started again."""
+
 SAYS_ITS_NAME_AND_WAITS = "from reconciler.claim import holder_name; print(holder_name(), flush=True); input()"
 
 
@@ -42,10 +45,10 @@ def test_a_lease_is_not_waited_for_when_its_holder_was_killed(place: MemoryPlace
 
 def test_who_is_killed_and_not_yet_buried_holds_nothing(other: subprocess.Popen[str]) -> None:
     name = _name_of(other)
-    assert not has_ended(name)
+    assert not has_ended(name, holder_name())
     other.kill()
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-    assert has_ended(name)
+    assert has_ended(name, holder_name())
 
 
 @pytest.mark.parametrize(
@@ -64,8 +67,14 @@ def test_a_lease_is_waited_for_when_its_holder_may_live(place: MemoryPlace, part
 
 def test_a_number_that_was_given_to_another_process_is_no_sign_of_life() -> None:
     mine = holder_name()
-    assert not has_ended(mine)
-    assert has_ended(f"{mine.rpartition('.')[0]}.1")
+    assert not has_ended(mine, mine)
+    assert has_ended(f"{mine.rpartition('.')[0]}.1", mine)
+
+
+def test_a_container_that_was_started_again_does_not_wait_for_itself() -> None:
+    first, again, other = (f"shop:1:ab process={view}.1.{began} container={id * 12}" for view, began, id in STARTS)
+    assert has_ended(first, again)
+    assert not has_ended(first, other)
 
 
 def test_a_container_that_was_started_again_does_not_wait_for_its_own_lease() -> None:
