@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.cli.place import configure_state, place_of
 from reconciler.cli.printing import columns, say
@@ -17,8 +17,12 @@ from reconciler.errors import Refused
 
 if TYPE_CHECKING:
     from reconciler.model.status import Turn
+    from reconciler.ports import Clock, Store
 
 EVERYTHING = 1 << 30
+LAST_TURNS = 50
+"""More turns than that do not end while nobody looks."""
+FOLLOW_SECONDS = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +32,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-n", "--number", type=int, default=20, metavar="N", help="so many turns at most (default: %(default)s)")
     add("--all", action="store_true", help="also the turns that had nothing to do")
     add("--verbose", "-v", action="store_true", help="with the plan of each turn, and what failed")
-    add("--at", metavar="TIME", help="what ran then: 2026-11-23T12:00 or 12:00 (UTC), or 90m for ninety minutes ago")
-    add("--json", action="store_true", help="for programs")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("-f", "--follow", action="store_true", help="stay, and print turns as they end, the newest last")
+    told = "what ran then: 2026-11-23T12:00 or 12:00 (UTC), or 90m for ninety minutes ago"
+    instead.add_argument("--at", metavar="TIME", help=told)
+    add("--json", action="store_true", help="for programs; with --follow one document a line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print from the state directory alone: neither Git nor the engine is asked. Newest first."""
     place = place_of(args)
+    if args.follow:
+        follow(place.store(), place.clock(), args)
     turns, now = place.store().turns(EVERYTHING), place.clock().now()
     if args.at:
         then = at(turns, moment(args.at, now))
@@ -43,6 +52,18 @@ def run(args: argparse.Namespace) -> int:
     chosen = [turn for turn in turns if args.all or is_news(turn)][: max(0, args.number)]
     say(_dumped([_whole(turn) for turn in chosen]) if args.json else listed(chosen, now, verbose=args.verbose))
     return 0
+
+
+def follow(store: Store, clock: Clock, args: argparse.Namespace) -> NoReturn:
+    """Print the last turns, and each new one as it ends, until somebody interrupts."""
+    turns = store.turns(max(args.number, LAST_TURNS))
+    news = [turn for turn in turns if args.all or is_news(turn)][: max(0, args.number)]
+    while True:
+        for turn in reversed(news):
+            say(_line(_whole(turn)) if args.json else listed([turn], clock.now(), verbose=args.verbose))
+        clock.sleep(FOLLOW_SECONDS)
+        seen, turns = set(turns), store.turns(LAST_TURNS)
+        news = [turn for turn in turns if turn not in seen and (args.all or is_news(turn))]
 
 
 def is_news(turn: Turn) -> bool:
@@ -134,6 +155,10 @@ def _then_data(then: Then) -> dict[str, Any]:
 
 def _whole(turn: Turn) -> dict[str, Any]:
     return {**turn_data(turn), "plan": turn.plan, "stacks": [asdict(stack) for stack in turn.stacks]}
+
+
+def _line(document: object) -> str:
+    return json.dumps(document, default=datetime.isoformat) + "\n"
 
 
 def _dumped(document: object) -> str:

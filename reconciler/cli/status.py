@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_place(parser)
     add = parser.add_argument
     add("--watch", action="store_true", help="stay, and print it again whenever it changes")
-    add("--json", action="store_true", help="for programs")
+    add("--json", action="store_true", help="for programs; with --watch one document a line")
     add("--quiet", "-q", action="store_true", help="print only what is not as Git asks, or not well")
 
 
@@ -50,10 +50,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if sight.troubles else 0
 
 
-def printed(sight: Sight, *, as_json: bool = False, quiet: bool = False) -> str:
-    """Return the status as a JSON document, or as people read it; `quiet` leaves out what is as it should be."""
+def printed(sight: Sight, *, as_json: bool = False, quiet: bool = False, on_a_line: bool = False) -> str:
+    """Return the status as a JSON document, or as people read it; `quiet` leaves out what is as it should be.
+
+    `on_a_line` has the document on one line, as one of many.
+    """
     if as_json:
-        return json.dumps(document(sight), default=datetime.isoformat, indent=2, ensure_ascii=False) + "\n"
+        form: dict[str, Any] = {} if on_a_line else {"indent": 2, "ensure_ascii": False}
+        return json.dumps(document(sight), default=datetime.isoformat, **form) + "\n"
     return "".join(f"{line}\n" for line in lines(sight, quiet=quiet))
 
 
@@ -212,7 +216,7 @@ def _watch(lookout: Lookout, args: argparse.Namespace) -> NoReturn:
             news = sight.seen and sight.seen[1], _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
             if clear or news != before:
                 sys.stdout.write(clear)
-                say(printed(sight, as_json=args.json, quiet=args.quiet))
+                say(printed(sight, as_json=args.json, quiet=args.quiet, on_a_line=True))
                 for trouble in sight.troubles:
                     complain(trouble)
             before = news

@@ -147,6 +147,8 @@ def test_a_watched_status_prints_at_once_and_ends_when_interrupted(deployed: Dep
     printed, code = deployed.read(3, "status", "--watch")
     assert printed[0].startswith("reading-verbs")
     assert code == 130
+    (line,), code = deployed.read(1, "status", "--watch", "--json")
+    assert (json.loads(line)["environment"], code) == ("reading-verbs", 130)
 
 
 def test_diff_names_the_line_and_the_containers(deployed: Deployed) -> None:
