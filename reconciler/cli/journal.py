@@ -1,33 +1,57 @@
-"""What does a resident reconciler say of its turns? One that only waits on says nothing."""
+"""What does a resident reconciler say of its turns? One that only waits on says nothing.
+
+As JSON it writes one event a line, in ASCII; cli/lines.py has the schema.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.cli.printing import say
 from reconciler.load.text import printable
-from reconciler.model.status import Health
+from reconciler.model.status import Health, Operation
 from reconciler.plan.render import SYMBOLS, reason_text, telling
 
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
     from reconciler.model.plan import Group, Plan
     from reconciler.model.status import Report
-    from reconciler.ports import Lease
+    from reconciler.ports import Clock, Lease
 
 MOST_WAITS = 3
 """So many waits are named in a line; a first deployment has as many as it has services."""
+MOST_SHOWN = 1000
+"""So many reasons are remembered as said."""
+
+
+class Level(StrEnum):
+    """How much an event matters, from least to most."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Event(StrEnum):
+    """What a line is about: a turn, somebody else's lease, or what keeps the first turn from being made."""
+
+    TURN = "turn"
+    LEASE = "lease"
+    TROUBLE = "trouble"
 
 
 class Journal:
-    """Writes a line or a few for each turn that did something or has news; `as_json` writes one document a line."""
+    """Writes a line or a few for each turn that did something or has news, if it matters as much as `least`."""
 
-    def __init__(self, out: TextIO, *, as_json: bool = False) -> None:
+    def __init__(self, out: TextIO, clock: Clock, *, as_json: bool = False, least: Level = Level.INFO) -> None:
         self._out = out
+        self._clock = clock
         self._as_json = as_json
+        self._least = least
         self._last: tuple[object, ...] = ()
         self._shown: set[tuple[object, ...]] = set()
 
@@ -38,20 +62,32 @@ class Journal:
         if not worked and news == self._last:
             return
         self._last = news
-        self._write(_document(report) if self._as_json else "\n".join(map(printable, self._lines(report))))
+        message = report.error or _headline(report)
+        self._write(_level(report), Event.TURN, report.finished, message, _details(report), self._lines(report))
 
     def tell_waiting(self, lease: Lease) -> None:
         """Write down that somebody else is at work."""
         text = f"{lease.holder} holds the lease until {lease.expires:%H:%M:%S} UTC; waiting for it"
-        self._write({"waiting_for": lease.holder, "until": lease.expires.isoformat()} if self._as_json else text)
+        details = {"holder": lease.holder, "until": lease.expires.isoformat()}
+        self._write(Level.INFO, Event.LEASE, self._clock.now(), text, details, [text])
 
     def tell_trouble(self, trouble: ReconcilerError) -> None:
         """Write down what keeps the first turn from being made."""
-        hint = f"\nhint: {trouble.hint}" if trouble.hint else ""
-        self._write({"error": str(trouble), "hint": trouble.hint} if self._as_json else f"error: {trouble}{hint}")
+        lines = [f"error: {trouble}", *([f"hint: {trouble.hint}"] if trouble.hint else [])]
+        details = {"error": str(trouble), "hint": trouble.hint}
+        self._write(Level.ERROR, Event.TROUBLE, self._clock.now(), str(trouble), details, lines)
 
-    def _write(self, said: str | dict[str, Any]) -> None:
-        say((said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)) + "\n", self._out)
+    def _write(
+        self, level: Level, event: Event, at: datetime, message: str, details: dict[str, Any], lines: Iterable[str]
+    ) -> None:
+        order = list(Level)
+        if order.index(level) < order.index(self._least):
+            return
+        if self._as_json:
+            common = {"at": at.isoformat(), "level": level, "event": event, "message": message}
+            say(json.dumps({**common, **details}) + "\n", self._out)
+        else:
+            say("".join(f"{printable(line)}\n" for line in lines), self._out)
 
     def _lines(self, report: Report) -> Iterator[str]:
         revision = f" {report.revision.short}" if report.revision else ""
@@ -74,7 +110,7 @@ class Journal:
         yield f"{SYMBOLS[group.verb]} {group.key}  {group.title}"
         said = (group.key, group.verb, group.reasons)
         if said not in self._shown:
-            self._shown.add(said)
+            self._shown = {*self._shown, said} if len(self._shown) < MOST_SHOWN else {said}
             yield from (f"    {reason_text(reason)}" for reason in telling(group))
 
 
@@ -111,10 +147,18 @@ def _pending(plan: Plan) -> str:
     return "blocked" if plan.blocked else "under way"
 
 
-def _document(report: Report) -> dict[str, Any]:
+def _level(report: Report) -> Level:
+    """What waits for a person or is not well is a warning; what is missing is on its way."""
+    if report.error or report.operation is not Operation.SUCCEEDED:
+        return Level.ERROR
+    unwell = any(one.health is Health.DEGRADED for stack in report.stacks for one in stack.services)
+    waits = report.plan is not None and (report.plan.blocked or report.plan.failures)
+    return Level.WARNING if unwell or waits else Level.INFO
+
+
+def _details(report: Report) -> dict[str, Any]:
     plan = report.plan
     return {
-        "at": report.finished.isoformat(),
         "woke": report.woke,
         "operation": report.operation.value,
         "revision": report.revision.id if report.revision else "",

@@ -6,24 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.audit import VERSION
+from reconciler.cli.journal import Event, Level
 from reconciler.model.audit import Kind, Result
+from reconciler.model.plan import Verb
+from reconciler.model.status import Operation
 
 Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 
 
-def _of_lines(title: str, properties: Mapping[str, Schema]) -> Schema:
-    """Every key stands in every line, and no other."""
-    return {
-        "$schema": _DIALECT,
-        "title": title,
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _object(properties: Mapping[str, Schema]) -> Schema:
+    """Every key is always there, and no other."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _text(description: str) -> Schema:
@@ -35,10 +30,28 @@ def _time(description: str) -> Schema:
 
 
 def _texts(description: str) -> Schema:
-    return {**_TEXTS, "description": description}
+    return _list({"type": "string"}, description)
 
 
-AUDIT = _of_lines(
+def _list(items: Schema, description: str) -> Schema:
+    return {"type": "array", "items": items, "description": description}
+
+
+def _line(title: str, properties: Mapping[str, Schema]) -> Schema:
+    return {"$schema": _DIALECT, "title": title, **_object(properties)}
+
+
+def _event(event: Event, properties: Mapping[str, Schema]) -> Schema:
+    common = {
+        "at": _time("when, UTC"),
+        "level": {"enum": list(Level)},
+        "event": {"const": event},
+        "message": _text("what people read first"),
+    }
+    return _object({**common, **properties})
+
+
+AUDIT = _line(
     "a line of the audit log",
     {
         "v": {"const": VERSION, "description": "version of this format"},
@@ -62,3 +75,40 @@ AUDIT = _of_lines(
         "actions": _texts("ids of the actions that are begun"),
     },
 )
+
+_ERROR = {"error": _text("what is wrong, empty where nothing is"), "hint": _text("what to do about it")}
+
+_TURN = {
+    "woke": _text("what woke the turn"),
+    "operation": {"enum": list(Operation)},
+    "revision": _text("id of the newest valid commit"),
+    "applied": _text("id of the last commit that was applied whole"),
+    "done": _texts("ids of the actions that were done"),
+    "failed": _list(_object({"action": _text("its id"), "error": _text("what the engine said")}), "actions that failed"),
+    "groups": _list(
+        _object(
+            {
+                "key": _text("STACK/SERVICE or another part of a stack"),
+                "verb": {"enum": list(Verb)},
+                "title": _text("what happens to it"),
+                "reasons": _texts("why"),
+            }
+        ),
+        "what the plan changes",
+    ),
+    "blocked": _list(
+        _object({"group": _text("what is held back"), "code": _text("see the errors page"), "message": _text("why")}),
+        "what a person must decide",
+    ),
+    **_ERROR,
+}
+
+LOG: Schema = {
+    "$schema": _DIALECT,
+    "title": "a line of `run --log-format json`",
+    "oneOf": [
+        _event(Event.TURN, _TURN),
+        _event(Event.LEASE, {"holder": _text("who holds the lease"), "until": _time("when it ends unless it is renewed")}),
+        _event(Event.TROUBLE, _ERROR),
+    ],
+}

@@ -28,15 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_place(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /healthz and /readyz there (RECONCILER_LISTEN)")
     parser.add_argument("--once", action="store_true", help="make one turn and end")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how each turn is told (default: text)")
+    add = parser.add_argument
+    add("--log-format", choices=("text", "json"), default="text", help="how each turn is told (default: text)")
+    levels = ("info", "warning", "error")
+    add("--log-level", choices=levels, default="info", help="tell what matters at least so much (default: info)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Turn until SIGTERM or SIGINT; the second of them ends at once. Returns 0, or with --once 1 for a turn that failed."""
-    from reconciler.cli.journal import Journal
+    from reconciler.cli.journal import Journal, Level
 
     place = place_of(args)
-    journal = Journal(sys.stderr, as_json=args.log_format == "json")
+    journal = Journal(sys.stderr, place.clock(), as_json=args.log_format == "json", least=Level(args.log_level))
     return _once(place, journal) if args.once else _stay(place, journal)
 
 

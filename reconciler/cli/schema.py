@@ -6,12 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
-FILES = ("audit", "environment", "extensions", "operator")
+FILES = ("audit", "environment", "extensions", "log", "operator")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    formats = "reconciler.yaml, of the x- keys of a compose file, of operator.yaml, or of a line of the audit log"
+    formats = "reconciler.yaml, of the x- keys of a compose file, of operator.yaml, or of a line of a log"
     parser.description = f"Print the JSON Schema of {formats}."
     parser.add_argument("name", nargs="?", choices=FILES, default="environment", help="the format (default: %(default)s)")
     parser.add_argument("--write", metavar="DIRECTORY", type=Path, help="write all of them as files instead")
@@ -35,8 +35,8 @@ def write(directory: Path) -> None:
 
 def texts() -> dict[str, str]:
     """Return every schema as the file says it."""
-    from reconciler.cli.lines import AUDIT
+    from reconciler.cli.lines import AUDIT, LOG
     from reconciler.load.schemas import schemas
 
-    known = {"audit": AUDIT, **schemas()}
+    known = {**schemas(), "audit": AUDIT, "log": LOG}
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in known.items()}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 
+import jsonschema
+import pytest
 from memory_place import ENVIRONMENT, MemoryPlace
 
-from reconciler.cli.journal import Journal
+from reconciler.cli.journal import Journal, Level
+from reconciler.cli.schema import texts
+from reconciler.errors import Unreachable
 from reconciler.resident import Resident
 
 MOST_TURNS = 100
@@ -16,11 +20,11 @@ MOST_TURNS = 100
 class Desk:
     """A resident and its journal."""
 
-    def __init__(self, place: MemoryPlace, *, as_json: bool = False) -> None:
+    def __init__(self, place: MemoryPlace, *, as_json: bool = False, least: Level = Level.INFO) -> None:
         self.place = place
         self.written = io.StringIO()
-        journal = Journal(self.written, as_json=as_json)
-        self.resident = Resident(place.reconciler(), journal.tell, "us", journal.tell_waiting)
+        self.journal = Journal(self.written, place.clock, as_json=as_json, least=least)
+        self.resident = Resident(place.reconciler(), self.journal.tell, "us", self.journal.tell_waiting)
 
     def go_on(self, seconds: float) -> None:
         """Let so much time pass, with every turn that falls due."""
@@ -101,3 +105,54 @@ def test_as_json_every_turn_is_a_document_on_a_line(place: MemoryPlace) -> None:
     assert first["done"] == ["shop/network/default/create", "shop/web/1/create", "shop/web/1/start"]
     assert [group["key"] for group in first["groups"]] == ["shop/network/default", "shop/web"]
     assert (first["revision"], first["applied"], last["applied"]) == (revision.id, "", revision.id)
+
+
+def levels(desk: Desk) -> list[tuple[str, str]]:
+    """Return level and event of the new lines, each of which is as the schema says."""
+    lines = [json.loads(line) for line in desk.news()]
+    for line in lines:
+        jsonschema.validate(line, json.loads(texts()["log"]))
+    return [(line["level"], line["event"]) for line in lines]
+
+
+def test_every_event_has_its_level_and_is_as_its_schema_says(place: MemoryPlace) -> None:
+    desk = Desk(place, as_json=True)
+    desk.journal.tell_trouble(Unreachable("the engine does not answer", hint="is it running?"))
+    place.claim("other").take(ENVIRONMENT)
+    place.push("web:1")
+    desk.go_on(3)
+    assert levels(desk) == [("error", "trouble"), ("info", "lease")]
+    place.pass_time(60)
+    desk.go_on(10)
+    assert set(levels(desk)) == {("info", "turn")}
+    place.push("web:sick")
+    desk.go_on(60)
+    assert ("warning", "turn") in levels(desk)
+    place.push("web:missing")
+    desk.go_on(2)
+    assert ("error", "turn") in levels(desk)
+    place.push_files({"compose.yaml": "services: {web: {imagee: x}}\n"})
+    desk.go_on(2)
+    assert levels(desk)[-1] == ("error", "turn")
+
+
+@pytest.mark.parametrize(("least", "told"), [("info", ["info", "error"]), ("warning", ["error"]), ("error", ["error"])])
+def test_what_matters_less_is_left_out(place: MemoryPlace, least: str, told: list[str]) -> None:
+    desk = Desk(place, as_json=True, least=Level(least))
+    place.claim("other").take(ENVIRONMENT)
+    place.push("web:1")
+    desk.go_on(3)
+    desk.journal.tell_trouble(Unreachable("the engine does not answer"))
+    assert [level for level, _ in levels(desk)] == told
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_nobody_plays_with_the_terminal_through_a_log(place: MemoryPlace, as_json: bool) -> None:
+    desk = Desk(place, as_json=as_json)
+    desk.journal.tell_trouble(Unreachable("\x1b[2J \u202e \x9b2J", hint="\n\x07"))
+    place.claim("\x1b[2J\u202e\x9b").take(ENVIRONMENT)
+    place.push("web:1")
+    desk.go_on(3)
+    lines = desk.news()
+    assert len(lines) == (2 if as_json else 3)
+    assert all(line.isprintable() for line in lines)
