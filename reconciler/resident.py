@@ -29,10 +29,12 @@ STOP_SECONDS = 8.0
 class Pulse:
     """How the loop is, for the health endpoints and for people: written by the loop, read by others.
 
-    beat  when the loop last came round, on the monotonic clock
+    beat     when the loop last came round, on the monotonic clock
+    trouble  what keeps the first turn from being made, "" when nothing does
     """
 
-    beat: float
+    beat: float = 0.0
+    trouble: str = ""
     report: Report | None = None
     waiting_for: Lease | None = None
 
@@ -53,7 +55,7 @@ class Resident:
     yielded: Callable[[Lease], None] = lambda lease: None
     bell: Bell = field(default_factory=Bell)
     stop: threading.Event = field(default_factory=threading.Event)
-    pulse: Pulse = field(init=False)
+    pulse: Pulse = field(default_factory=Pulse)
     _claim: Claim = field(init=False)
     _due: float = field(init=False)
     _ended: float | None = field(init=False, default=None)
@@ -64,7 +66,7 @@ class Resident:
         world = self.reconciler.world
         self._claim = Claim(world.runtime, world.clock, self.holder)
         self._due = world.clock.monotonic()
-        self.pulse = Pulse(self._due)
+        self.pulse.beat, self.pulse.trouble = self._due, ""
 
     def run(self) -> None:
         """Turn until told to end; then let end what is in flight, and give the lease back."""

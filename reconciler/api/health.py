@@ -1,6 +1,6 @@
 """Is the process alive, and is it ready? Two pages over HTTP for whoever supervises it.
 
-/healthz  200 while the loop comes round, 503 when it hangs
+/healthz  200 while the loop comes round, or waits for an engine that is not up yet; 503 when it hangs
 /readyz   200 once a turn was made on a valid revision, with the engine answering; 503 with the reason until then
 """
 
@@ -50,7 +50,7 @@ def _why_not_ready(pulse: Pulse) -> str:
     if pulse.waiting_for is not None:
         return f"{pulse.waiting_for.holder} holds the lease"
     if pulse.report is None:
-        return "no turn has been made yet"
+        return pulse.trouble or "no turn has been made yet"
     return "" if pulse.ready else pulse.report.error or "no valid revision has been seen yet"
 
 

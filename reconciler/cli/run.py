@@ -16,7 +16,8 @@ from reconciler.errors import Unreachable
 if TYPE_CHECKING:
     from reconciler.cli.journal import Journal
     from reconciler.loop import Reconciler
-    from reconciler.resident import Resident
+    from reconciler.ports import Clock
+    from reconciler.resident import Pulse, Resident
     from reconciler.wiring import Workplace
 
 CONNECT_SECONDS = 5.0
@@ -45,55 +46,59 @@ def run(args: argparse.Namespace) -> int:
 
 def _once(place: Workplace, journal: Journal) -> int:
     from reconciler.model.status import Operation
+    from reconciler.resident import Pulse
 
     on_signals(interrupt, 1)
-    report = _resident(place.reconciler(), journal, threading.Event()).once()
+    report = _resident(place.reconciler(), journal, threading.Event(), Pulse()).once()
     return 0 if report and report.operation is Operation.SUCCEEDED and not report.error else 1
 
 
 def _stay(place: Workplace, journal: Journal) -> int:
-    stop = threading.Event()
+    from reconciler.resident import Pulse
+
+    stop, clock = threading.Event(), place.clock()
     on_signals(stop.set, 0)
-    reconciler = _awaited(place, journal, stop)
-    if reconciler is not None:
-        resident = _resident(reconciler, journal, stop)
-        on_signals(resident.end, 0)
-        with _served(resident, place.settings.operator.listen):
+    pulse = Pulse(clock.monotonic())
+    with _served(pulse, clock, place.settings.operator.listen):
+        reconciler = _awaited(place, journal, stop, pulse)
+        if reconciler is not None:
+            resident = _resident(reconciler, journal, stop, pulse)
+            on_signals(resident.end, 0)
             resident.run()
     return 0
 
 
-def _awaited(place: Workplace, journal: Journal, stop: threading.Event) -> Reconciler | None:
+def _awaited(place: Workplace, journal: Journal, stop: threading.Event, pulse: Pulse) -> Reconciler | None:
     """Return the loop's core once the engine answers: whoever starts a machine starts us beside it. None: told to end."""
-    said = ""
     while not stop.is_set():
+        pulse.beat = place.clock().monotonic()
         try:
             return place.reconciler()
         except Unreachable as silence:
-            if str(silence) != said:
+            if str(silence) != pulse.trouble:
                 journal.tell_trouble(silence)
-                said = str(silence)
+                pulse.trouble = str(silence)
         stop.wait(CONNECT_SECONDS)
     return None
 
 
-def _resident(reconciler: Reconciler, journal: Journal, stop: threading.Event) -> Resident:
+def _resident(reconciler: Reconciler, journal: Journal, stop: threading.Event, pulse: Pulse) -> Resident:
     from reconciler.claim import holder_name
     from reconciler.resident import Resident
 
     holder = holder_name(reconciler.world.runtime.own_container())
-    return Resident(reconciler, journal.tell, holder, journal.tell_waiting, stop=stop)
+    return Resident(reconciler, journal.tell, holder, journal.tell_waiting, stop=stop, pulse=pulse)
 
 
 @contextmanager
-def _served(resident: Resident, listen: str) -> Iterator[None]:
-    """Serve the health pages meanwhile, if an address was named."""
+def _served(pulse: Pulse, clock: Clock, listen: str) -> Iterator[None]:
+    """Serve the health pages meanwhile, if an address was named: also while an engine is waited for."""
     if not listen:
         yield
         return
     from reconciler.api.health import pages, serve
 
-    server = serve(listen, pages(resident.pulse, resident.reconciler.world.clock))
+    server = serve(listen, pages(pulse, clock))
     try:
         yield
     finally:

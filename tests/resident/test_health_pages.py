@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from memory_place import ENVIRONMENT, MemoryPlace
 
 from reconciler.api.health import HUNG_SECONDS, healthz, listen_address, pages, readyz, serve
 from reconciler.cli import main
+from reconciler.drivers.clock import SystemClock
 from reconciler.errors import Refused, UsageError
 from reconciler.resident import Resident
 
@@ -60,6 +65,37 @@ def _reason(place: MemoryPlace, resident: Resident) -> str:
     status, document = readyz(resident.pulse, place.clock)
     assert (status, document["status"]) == (503, "not ready")
     return str(document["reason"])
+
+
+def test_it_lives_and_says_what_it_waits_for_before_the_engine_answers(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: web:1}}\n")
+    address, clock = free_address(), SystemClock()
+    words = (
+        "run",
+        str(tmp_path),
+        "--engine",
+        f"unix://{tmp_path}/gone.sock",
+        "--listen",
+        address,
+        "--state",
+        f"{tmp_path}/state",
+    )
+    with subprocess.Popen((sys.executable, "-m", "reconciler", *words), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert "gone.sock" in process.stderr.readline()
+            until = clock.monotonic() + 30
+            while "gone.sock" not in (page := json.loads(_get(address, "/readyz")[1]))["reason"]:
+                assert clock.monotonic() < until, page
+            assert (_get(address, "/healthz")[0], _get(address, "/readyz")[0]) == (200, 503)
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def free_address() -> str:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------------
