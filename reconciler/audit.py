@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,8 @@ VERSION = 1
 BEFORE_THE_FIRST = "0" * 64
 LONGEST_TEXT, MOST_REASONS = 2000, 50
 """An engine may complain at any length; the log is bounded."""
+
+_FIELDS = tuple(one.name for one in fields(Entry))
 
 
 # --- what turns do ---------------------------------------------------------------------------------------------------
@@ -111,9 +113,8 @@ def digest(line: bytes) -> str:
 
 def document(line: Line) -> dict[str, Any]:
     """Return a line as data, as the file says it."""
-    entry = asdict(line.entry)
-    entry["at"] = line.entry.at.isoformat()
-    return {"v": VERSION, "number": line.number, "previous": line.previous, **entry}
+    entry = {name: getattr(line.entry, name) for name in _FIELDS}
+    return {"v": VERSION, "number": line.number, "previous": line.previous, **entry, "at": line.entry.at.isoformat()}
 
 
 def read(line: bytes) -> Line | None:
@@ -139,7 +140,7 @@ def _line(entry: Entry, number: int, previous: str) -> bytes:
 
 def _bounded(entry: Entry) -> Entry:
     reasons = tuple(map(_short, entry.reasons[:MOST_REASONS]))
-    return Entry(**{**asdict(entry), "text": _short(entry.text), "reasons": reasons, "error": _short(entry.error)})
+    return replace(entry, text=_short(entry.text), reasons=reasons, error=_short(entry.error))
 
 
 def _short(text: str) -> str:

@@ -70,16 +70,8 @@ def _reason(place: MemoryPlace, resident: Resident) -> str:
 def test_it_lives_and_says_what_it_waits_for_before_the_engine_answers(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {web: {image: web:1}}\n")
     address, clock = free_address(), SystemClock()
-    words = (
-        "run",
-        str(tmp_path),
-        "--engine",
-        f"unix://{tmp_path}/gone.sock",
-        "--listen",
-        address,
-        "--state",
-        f"{tmp_path}/state",
-    )
+    place = ("--engine", f"unix://{tmp_path}/gone.sock", "--state", f"{tmp_path}/state")
+    words = ("run", str(tmp_path), "--listen", address, *place)
     with subprocess.Popen((sys.executable, "-m", "reconciler", *words), stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
