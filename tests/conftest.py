@@ -12,6 +12,7 @@ import docker.utils
 import pytest
 from docker.errors import DockerException
 from hypothesis import settings
+from own_image import build
 
 # Who asks for more examples than usual looks for new ones; otherwise the same commit always tries the same ones.
 EXPLORES = {"RECONCILER_FUZZ_EXAMPLES", "RECONCILER_HISTORIES"} & os.environ.keys()
@@ -44,6 +45,14 @@ def engine() -> Iterator[docker.APIClient]:
         pytest.fail(f"no Docker engine answers: {client}\nhint: `make test` installs and starts one", pytrace=False)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def own_image(engine: docker.APIClient) -> Iterator[str]:
+    """The project's own image, built once."""
+    image = build(engine)
+    yield image
+    engine.remove_image(image, force=True)
 
 
 def _connect() -> docker.APIClient | str:

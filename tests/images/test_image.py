@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import subprocess
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +12,6 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = PROJECT / "reconciler/docs/guides/run-as-a-container.md"
-BASE = "local/python:3"
-IMAGE = "reconciler:under-test"
-PIP_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
-
-
-@pytest.fixture(scope="module")
-def image(engine: docker.APIClient) -> Iterator[str]:
-    """The image, built by the engine's own builder on a base that needs no image registry."""
-    subprocess.run((PROJECT / ".ci/images", "python"), check=True, timeout=600, stdin=subprocess.DEVNULL)
-    said = list(
-        engine.build(
-            fileobj=_context(),
-            custom_context=True,
-            tag=IMAGE,
-            rm=True,
-            decode=True,
-            # As this machine reaches its package index, so does the build: by its network, through its settings.
-            network_mode="host",
-            buildargs={"BASE": BASE, **{name: os.environ[name] for name in PIP_SETTINGS if name in os.environ}},
-        )
-    )
-    errors = [line["error"] for line in said if "error" in line]
-    assert not errors, "".join(line.get("stream", "") for line in said)[-3000:]
-    yield IMAGE
-    engine.remove_image(IMAGE, force=True)
-
-
-def _context() -> io.BytesIO:
-    """What .dockerignore lets through, as `docker build` would send it."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        for name in ("Dockerfile", *_allowed()):
-            if (PROJECT / name).exists():
-                archive.add(PROJECT / name, name, filter=lambda entry: None if "__pycache__" in entry.name else entry)
-    context.seek(0)
-    return context
-
-
-def _allowed() -> list[str]:
-    lines = (PROJECT / ".dockerignore").read_text().splitlines()
-    return [line.removeprefix("!") for line in lines if line.startswith("!")]
 
 
 def _run(engine: docker.APIClient, image: str, script: str) -> tuple[int, str]:
@@ -74,16 +28,16 @@ def _run(engine: docker.APIClient, image: str, script: str) -> tuple[int, str]:
         engine.remove_container(container, v=True, force=True)
 
 
-def test_it_starts_the_loop_and_says_whether_it_is_healthy(engine: docker.APIClient, image: str) -> None:
-    config = _config(engine, image)
+def test_it_starts_the_loop_and_says_whether_it_is_healthy(engine: docker.APIClient, own_image: str) -> None:
+    config = _config(engine, own_image)
     assert (config["Entrypoint"], config["Cmd"]) == (["reconciler"], ["run"])
     assert config["Healthcheck"]["Test"] == ["CMD", "reconciler", "health"]
     assert list(config["Volumes"]) == ["/var/lib/reconciler"]
 
 
-def test_it_is_nobody_special(engine: docker.APIClient, image: str) -> None:
-    assert _config(engine, image)["User"] == "10001:10001"
-    assert _run(engine, image, "id -un && id -u") == (0, "reconciler\n10001\n")
+def test_it_is_nobody_special(engine: docker.APIClient, own_image: str) -> None:
+    assert _config(engine, own_image)["User"] == "10001:10001"
+    assert _run(engine, own_image, "id -un && id -u") == (0, "reconciler\n10001\n")
 
 
 def _config(engine: docker.APIClient, image: str) -> dict[str, Any]:
@@ -114,19 +68,19 @@ DEMO = "$(python -c 'import reconciler.cli as cli; print(*cli.__path__)')/demo"
         ("scratch space", "touch $HOME/scratch"),
     ],
 )
-def test_a_hardened_container_has(engine: docker.APIClient, image: str, what: str, script: str) -> None:
-    code, said = _run(engine, image, script)
+def test_a_hardened_container_has(engine: docker.APIClient, own_image: str, what: str, script: str) -> None:
+    code, said = _run(engine, own_image, script)
     assert code == 0, f"{what}: {said}"
 
 
 @pytest.mark.parametrize("script", ["touch /anywhere", "pip --version", "python -m pip --version", "ls /source /wheels"])
-def test_a_hardened_container_cannot(engine: docker.APIClient, image: str, script: str) -> None:
-    assert _run(engine, image, script)[0] != 0
+def test_a_hardened_container_cannot(engine: docker.APIClient, own_image: str, script: str) -> None:
+    assert _run(engine, own_image, script)[0] != 0
 
 
-def test_nothing_of_the_building_machine_stays_in_it(engine: docker.APIClient, image: str) -> None:
-    assert "PIP_" not in str(engine.history(image))  # type: ignore[no-untyped-call]
-    assert not [setting for setting in _config(engine, image)["Env"] if setting.startswith("PIP_")]
+def test_nothing_of_the_building_machine_stays_in_it(engine: docker.APIClient, own_image: str) -> None:
+    assert "PIP_" not in str(engine.history(own_image))  # type: ignore[no-untyped-call]
+    assert not [setting for setting in _config(engine, own_image)["Env"] if setting.startswith("PIP_")]
 
 
 def test_the_compose_file_of_the_guide_is_hardened() -> None:
