@@ -16,10 +16,15 @@ FROM base AS build
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-COPY . /source
+# What it stands on changes seldom, and is built once for many versions.
+COPY pyproject.toml /source/
 RUN python3 -m venv /opt/reconciler && \
-    /opt/reconciler/bin/python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /source && \
-    /opt/reconciler/bin/python -m pip install --no-cache-dir /wheels/*.whl && \
+    python3 -c "import tomllib; print(*tomllib.load(open('/source/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+      >/requirements.txt && \
+    /opt/reconciler/bin/python -m pip install --no-cache-dir --requirement /requirements.txt
+COPY . /source
+RUN /opt/reconciler/bin/python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /source && \
+    /opt/reconciler/bin/python -m pip install --no-cache-dir --no-deps /wheels/*.whl && \
     /opt/reconciler/bin/python -m pip uninstall --yes setuptools pip
 
 FROM base
