@@ -29,7 +29,9 @@ EXPIRES = "io.reconciler.lease.expires"
 JOB = "io.reconciler.job"
 """On the empty volume that remembers a finished job: its spec hash."""
 JOB_IMAGE = "io.reconciler.job.image"
-"""Beside it the image reference, which still tells something when the key of the hash is lost."""
+JOB_SHOWN = "io.reconciler.job.shown"
+"""Beside it the image reference, and a hash without a key of what any plan may show: both still tell something when the key
+of the spec hash is lost."""
 
 OURS = "io.reconciler."
 

@@ -6,12 +6,14 @@ pruned container nor a lost state directory runs a migration twice.
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 
 from reconciler.model import labels
-from reconciler.model.desired import Kind
+from reconciler.model.desired import Kind, Service
 from reconciler.model.observed import ObservedVolume
 from reconciler.model.plan import CreateVolume
+from reconciler.plan.reasons import shown_work
 from reconciler.plan.view import ServiceView, World
 
 
@@ -39,6 +41,7 @@ def marker(world: World, view: ServiceView) -> CreateVolume:
         labels.ROLE: labels.ROLE_JOB,
         labels.JOB: view.spec,
         labels.JOB_IMAGE: service.image,
+        labels.JOB_SHOWN: _shown(service),
     }
     return CreateVolume(f"reconciler-job-{digest}", {}, tags)
 
@@ -55,12 +58,19 @@ def _remembers(world: World, view: ServiceView, volume: ObservedVolume) -> bool:
 
 
 def _tells(volume: ObservedVolume, view: ServiceView) -> bool:
-    """Equal specs prove it. Under a lost key no spec can be compared; then the same image counts as the same job."""
-    known = volume.labels.get(labels.JOB, "")
-    if known == view.spec:
-        return True
-    return _key(known) != _key(view.spec) and volume.labels.get(labels.JOB_IMAGE) == view.service.image
+    """Equal specs prove it. Under a lost key no spec can be compared; then what differs in no way that may be shown counts
+    as the same job, and the same image does where the mark says no more.
+    """
+    tags = volume.labels
+    known = tags.get(labels.JOB, "")
+    if _key(known) == _key(view.spec):
+        return known == view.spec
+    return tags.get(labels.JOB_IMAGE) == view.service.image and tags.get(labels.JOB_SHOWN) in (None, _shown(view.service))
 
 
 def _key(spec: str) -> str:
     return spec.rpartition(":")[0]
+
+
+def _shown(service: Service) -> str:
+    return sha256(json.dumps(shown_work(service), sort_keys=True).encode()).hexdigest()[:32]

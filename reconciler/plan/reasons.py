@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from reconciler.model import labels
+from reconciler.model.content import content_digest
 from reconciler.model.desired import Service
 from reconciler.model.observed import Instance
 from reconciler.model.plan import Reason
@@ -50,6 +51,21 @@ def shown_names(service: Service) -> tuple[str, ...]:
     """Return the names of the environment variables whose value a plan may show."""
     names = (entry.partition("=")[0] for entry in service.container.get("Env") or ())
     return tuple(sorted(name for name in names if not _is_hidden(f"environment.{name}", service)))
+
+
+def shown_work(service: Service) -> dict[str, Any]:
+    """Return what a service does, as far as a plan may show it: what it runs, with which variables and files."""
+    container, names = service.container, shown_names(service)
+    return {
+        "image": service.image,
+        "entrypoint": None if _is_hidden("entrypoint", service) else container.get("Entrypoint"),
+        "command": None if _is_hidden("command", service) else container.get("Cmd"),
+        "environment": sorted(entry for entry in container.get("Env") or () if entry.partition("=")[0] in names),
+        "files": {
+            one.target: content_digest(one.content, one.mode, one.uid, one.gid) for one in service.files if not one.secret
+        },
+        "content": sorted(one.name for one in service.content_volumes),
+    }
 
 
 def show(value: Any) -> str:
