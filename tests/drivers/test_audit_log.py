@@ -63,6 +63,11 @@ def test_a_new_log_is_empty_and_whole(store: Store) -> None:
     assert (store.trail(), verify(store.trail()).findings) == (Trail(()), ())
 
 
+def test_saying_nothing_writes_nothing(store: Store) -> None:
+    store.audit([])
+    assert store.trail() == Trail(())
+
+
 def test_lines_come_back_as_they_were_said_and_the_log_is_whole(store: Store) -> None:
     strange = replace(START, kind=Kind.WORD, by="\x1b[2J\u202e", error="\n", outcome=Result.FAILED, actions=("a", "b"))
     store.audit([START, strange])

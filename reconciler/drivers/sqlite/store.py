@@ -132,6 +132,8 @@ class SqliteStore:
     def audit(self, entries: Iterable[Entry]) -> None:
         """Append to the audit log. Raises Unreachable when it cannot be written; its lines then wait for the next time."""
         waiting, written = (*self._waiting, *entries), False
+        if not waiting:
+            return
         lost = [_lost(waiting[0].at, self._lost)] if self._lost else []
         try:
             with self._log.locked():
