@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import subprocess
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import docker.utils
@@ -16,6 +19,8 @@ from own_image import build
 
 # Who asks for more examples than usual looks for new ones; otherwise the same commit always tries the same ones.
 EXPLORES = {"RECONCILER_FUZZ_EXAMPLES", "RECONCILER_HISTORIES"} & os.environ.keys()
+
+TOOLS = Path(__file__).parent / "tools"
 
 # A slow machine is no bug, so there is no deadline.
 settings.register_profile(
@@ -45,6 +50,17 @@ def engine() -> Iterator[docker.APIClient]:
         pytest.fail(f"no Docker engine answers: {client}\nhint: `make test` installs and starts one", pytrace=False)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def compose() -> tuple[str, ...]:
+    """The command of docker compose v2: the one that is installed, else one that is downloaded once."""
+    if shutil.which("docker") and subprocess.run(("docker", "compose", "version"), capture_output=True).returncode == 0:
+        return "docker", "compose"
+    done = subprocess.run(TOOLS / "get-docker-compose", capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.fail(f"docker compose is not to be had\n{done.stderr}", pytrace=False)
+    return (done.stdout.strip(),)
 
 
 @pytest.fixture(scope="session")

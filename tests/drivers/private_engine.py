@@ -65,7 +65,7 @@ class PrivateEngine:
         command = ["setpriv", "--pdeathsig", "TERM", "dockerd", *self._options()]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        _until(lambda: self.answers() or self._ended(), "it answers")
+        until(lambda: self.answers() or self._ended(), "it answers")
         if self._ended():
             raise NoPrivateEngine(f"dockerd does not come up: {self._last_words()}")
 
@@ -96,18 +96,6 @@ class PrivateEngine:
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
-
-    @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """Leave no space on its disk while the block runs."""
-        filler = self.disk / "filler"
-        try:
-            with suppress(OSError), filler.open("wb", buffering=0) as file:
-                while file.write(bytes(1 << 20)):
-                    pass
-            yield
-        finally:
-            filler.unlink(missing_ok=True)
 
     def import_image(self, reference: str, *changes: str) -> None:
         """Make a small image with a shell; `changes` are lines of a Dockerfile, such as `CMD ["sleep", "1d"]`."""
@@ -152,7 +140,7 @@ class PrivateEngine:
         self._process = None
         # Its containerd dies with it, a moment later. Where nobody reaps it, the next dockerd takes it for one that lives.
         containerd = self.directory / "exec/containerd"
-        _until(lambda: not list(_started_with(containerd / "containerd.toml")), "containerd has ended")
+        until(lambda: not list(_started_with(containerd / "containerd.toml")), "containerd has ended")
         (containerd / "containerd.pid").unlink(missing_ok=True)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -169,7 +157,7 @@ class PrivateEngine:
     def _kill_what_is_left(self) -> None:
         """Its containers are known by their cgroup, its helpers by the directory on their command line."""
         groups = [*CGROUPS.glob(f"*/{self.bridge}"), *CGROUPS.glob(self.bridge)]
-        _until(lambda: not _killed({*_members(groups), *_started_with(self.directory / "exec")}), "what it started has ended")
+        until(lambda: not _killed({*_members(groups), *_started_with(self.directory / "exec")}), "what it started has ended")
         for group in groups:
             for below in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
                 below.rmdir()
@@ -191,6 +179,19 @@ def private_engine(directory: Path) -> Iterator[PrivateEngine]:
             raise NoPrivateEngine(refusal)
         engine.start()
         yield engine
+
+
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """Leave no space on the disk that a directory is on while the block runs."""
+    filler = disk / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 16)):
+                pass
+        yield
+    finally:
+        filler.unlink()
 
 
 def _bridge() -> tuple[str, str]:
@@ -248,7 +249,7 @@ def _killed(processes: set[int]) -> set[int]:
     return processes
 
 
-def _until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str) -> None:
     """Wait until it holds: processes of others begin and end when they like."""
     deadline, pulse = time.monotonic() + DEADLINE_SECONDS, threading.Event()
     while not holds():

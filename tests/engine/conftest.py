@@ -81,17 +81,6 @@ def reconciler(tmp_path: Path, command_environment: dict[str, str]) -> CommandLi
     return run
 
 
-@pytest.fixture(scope="session")
-def compose() -> tuple[str, ...]:
-    """The command of docker compose v2: the one that is installed, else one that is downloaded once."""
-    if shutil.which("docker") and subprocess.run(("docker", "compose", "version"), capture_output=True).returncode == 0:
-        return "docker", "compose"
-    done = subprocess.run(PROJECT / "tests/tools/get-docker-compose", capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        pytest.fail(f"docker compose is not to be had\n{done.stderr}", pytrace=False)
-    return (done.stdout.strip(),)
-
-
 @pytest.fixture
 def clean_environment(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
     """Give a name back as an environment of which nothing is on the engine, now and after the test."""

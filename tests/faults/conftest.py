@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 from fault_proxy import FaultProxy, fault_proxy
 from private_engine import NoPrivateEngine, PrivateEngine, private_engine
-from residence import ENGINE_SECONDS, Reside, Residence
-
-RUNS = """CMD ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]"""
-HEALTHY = "HEALTHCHECK --interval=200ms --timeout=5s --retries=3 CMD true"
+from residence import ENGINE_SECONDS, HEALTHY, RUNS, Reside, Residence
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,8 +56,8 @@ def reside(own_engine: PrivateEngine, tmp_path: Path, request: pytest.FixtureReq
     behind = tmp_path / "proxy.sock" if "proxy" in request.fixturenames else own_engine.socket
     with ExitStack() as residences:
 
-        def start(state: str = "state", *, holder: str = "us", seconds: float = ENGINE_SECONDS) -> Residence:
-            place = Residence(f"unix://{behind}", tmp_path / "git", tmp_path / state, holder=holder, seconds=seconds)
+        def start(state: str = "state", *, git: str = "git", holder: str = "us", seconds: float = ENGINE_SECONDS) -> Residence:
+            place = Residence(f"unix://{behind}", tmp_path / git, tmp_path / state, holder=holder, seconds=seconds)
             return residences.enter_context(place)
 
         yield start

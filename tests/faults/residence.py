@@ -28,6 +28,10 @@ DEADLINE_SECONDS = 30.0
 ENGINE_SECONDS = 5.0
 """How long the resident waits for an answer of its engine: ours is near, and a test short."""
 
+RUNS = """CMD ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]"""
+HEALTHY = "HEALTHCHECK --interval=200ms --timeout=5s --retries=3 CMD true"
+"""What makes an image whose containers run, are healthy at once, and end when they are told to."""
+
 SETTINGS = "api: v1\nname: {name}\ninterval: 1s\nstacks: {stacks}\n"
 
 
@@ -74,6 +78,10 @@ class Residence:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """End it, as a signal does, and wait for its end. Raises what it failed of."""
         self.resident.end()
         self._thread.join(DEADLINE_SECONDS)
         self._pages.shutdown()
@@ -131,8 +139,10 @@ class Residence:
 
 
 class Reside(Protocol):
-    def __call__(self, state: str = "state", *, holder: str = "us", seconds: float = ENGINE_SECONDS) -> Residence:
-        """Start a resident that follows the test's directory `git`; `state` is the name of its state directory."""
+    def __call__(
+        self, state: str = "state", *, git: str = "git", holder: str = "us", seconds: float = ENGINE_SECONDS
+    ) -> Residence:
+        """Start a resident; `state` and `git` name its directories among those of the test."""
 
 
 def said(report: Report) -> str:
