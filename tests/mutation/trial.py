@@ -1,6 +1,6 @@
 """Would a test fail if a small mistake were made? Draws mistakes at random, makes one at a time, and says which go unseen.
 
-    python tests/mutation/trial.py plan --seed 1 --count 60
+    python tests/mutation/trial.py plan --seed 1 2 --count 60
 
 A mistake is made in the memory of a process of its own: no file is touched. Mistakes of each kind are drawn equally often.
 Each is tried on the tests that reach the function it is in, the quickest first, until one fails.
@@ -31,7 +31,6 @@ from living import Living, Place
 
 TREE = Path(__file__).parents[2]
 MEMORY_BYTES = 4_000_000_000
-HISTORIES = "40"
 OPTIONS = (
     *("-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is imported already
@@ -81,7 +80,6 @@ class Mutant:
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _asked(arguments)
     area = AREAS[asked.area]
-    os.environ["RECONCILER_HISTORIES"] = HISTORIES
     os.chdir(TREE)
     trial = Trial(area, asked.seed, asked.count)
     chosen = ("-k", area.only) if area.only else ()
@@ -91,28 +89,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("area", choices=AREAS)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one draw for each")
+    parser.add_argument("--count", type=int, default=60, help="how many mutants in a draw")
     return parser.parse_args(arguments)
 
 
 class Trial:
     """Runs the tests once as they are, and then those that can tell for each mutant (a pytest plugin)."""
 
-    def __init__(self, area: Area, seed: int, count: int) -> None:
-        self._area, self._seed, self._count = area, seed, count
+    def __init__(self, area: Area, seeds: list[int], count: int) -> None:
+        self._area, self._seeds, self._count = area, seeds, count
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         paths = sorted(self._area.package.rglob("*.py"))
         for path in paths:
             importlib.import_module(".".join(path.relative_to(TREE).with_suffix("").parts))
         possible = [Mutant(path, one) for path in paths for one in mutations(path.read_bytes())]
-        drawn = draw(possible, self._seed, self._count)
-        living = Living({mutant.function for mutant in drawn})
+        draws = {seed: draw(possible, seed, self._count) for seed in self._seeds}
+        living = Living({mutant.function for drawn in draws.values() for mutant in drawn})
         seconds = {item: _seconds(item, living) for item in session.items}
         if session.testsfailed:
             raise session.Failed("the tests fail as they are")
-        self._say(session, f"\n{self._area.package.name}: {len(drawn)} of {len(possible)} mutants, seed {self._seed}")
+        for seed, drawn in draws.items():
+            self._say(session, f"\n{self._area.package.name}: {len(drawn)} of {len(possible)} mutants, seed {seed}")
+            self._try(session, drawn, living, seconds)
+        return True
+
+    def _try(self, session: pytest.Session, drawn: list[Mutant], living: Living, seconds: dict[pytest.Item, float]) -> None:
         survived = Counter[Kind]()
         for mutant in drawn:
             tests = living.tests_of(mutant.function)
@@ -124,7 +127,6 @@ class Trial:
         self._say(session, f"{self._area.package.name}: {len(drawn) - survived.total()} of {len(drawn)} killed")
         for kind, count in Counter(mutant.mutation.kind for mutant in drawn).items():
             self._say(session, f"  {kind}: {count - survived[kind]} of {count}")
-        return True
 
     def _say(self, session: pytest.Session, line: str) -> None:
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
