@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from reconciler import __version__
 from reconciler.errors import ReconcilerError
@@ -55,6 +55,18 @@ class Verb(Protocol):
 
 class Parser(argparse.ArgumentParser):
     """Every usage error exits with 1, as each other failure does: 2 means `changes pending` here."""
+
+    _intermixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Let a verb's words stand before, between and after its options."""
+        if self._intermixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixing = False
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line, and how it should be."""

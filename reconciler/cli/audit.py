@@ -27,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     add = parser.add_argument
     add("what", choices=("show", "verify"), help="print lines, or check that nobody changed any")
-    add("words", nargs="*", metavar="STACK|FILE", help="show: only these stacks or services; verify: copies of the log's files")
+    what = "show: only these stacks or services; verify: copies of the log's files"
+    add("words", nargs="*", default=[], metavar="STACK|FILE", help=what)
     add(
         "--since", metavar="TIME", help="show what was done since: 2026-11-23T12:00, 12:00 (UTC), or 90m for ninety minutes ago"
     )
