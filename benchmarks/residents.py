@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.bare import Engine
 from benchmarks.measure import BARE, OURS, Row, Target, alternating, cpu_seconds_of, resident_megabytes_of, seconds
 from benchmarks.places import PROJECT, Place
-from benchmarks.pure import NAME
+from benchmarks.pure import NAME, SECRET
 from benchmarks.repositories import realistic
 from reconciler.apply import Applier
 from reconciler.drivers.clock import SystemClock
@@ -36,6 +36,8 @@ def recorded_turn(runs: int, size: float) -> Iterator[Row]:
     with TemporaryDirectory() as folder, _recorded(Path(folder) / "engine.sock", services) as socket:
         place = Place(Path(folder), NAME, f"unix://{socket}")
         place.write(realistic(NAME, services))
+        place.state.mkdir()
+        (place.state / "hash.key").write_bytes(SECRET)
         yield from _turns(runs, place, Engine(str(socket)), f"{services:,} recorded containers")
         yield _memory(place, f"{services:,} recorded containers", 100)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from queue import Empty, SimpleQueue
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.masking import masked
@@ -44,7 +46,9 @@ class Applier:
         }
         self._todo: dict[str, Action] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._followers: dict[str, list[str]] = {}
         self._running: dict[Future[Outcome], Action] = {}
+        self._ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
         self._stopping = False
         self._secrets: frozenset[str] = frozenset()
 
@@ -65,6 +69,9 @@ class Applier:
         self._todo.update({action.id: action for action in plan.actions})
         if self._pool is None:
             return tuple(self._one_by_one())
+        for action in plan.actions:
+            for need in action.needs:
+                self._followers.setdefault(need, []).append(action.id)
         return tuple(self._together(patience_seconds))
 
     def collect(self, patience_seconds: float = 0.0) -> tuple[Ended, ...]:
@@ -94,42 +101,45 @@ class Applier:
 
     def _together(self, patience_seconds: float | None) -> Iterator[Ended]:
         until = None if patience_seconds is None else self._clock.monotonic() + patience_seconds
-        yield from self._submit()
+        yield from self._submit(tuple(self._todo))
         while self._running:
             left = None if until is None else max(0.0, until - self._clock.monotonic())
-            ended, _ = wait(self._running, timeout=left, return_when=FIRST_COMPLETED)
-            if not ended:
+            try:
+                future = self._ended.get(timeout=left)
+            except Empty:
                 return
-            for future in ended:
-                action = self._running.pop(future)
-                outcome = future.result()
-                self._outcomes[action.id] = outcome
-                self._progress(action, outcome)
-                yield action, outcome
-            yield from self._submit()
+            action, outcome = self._running.pop(future), future.result()
+            self._outcomes[action.id] = outcome
+            self._progress(action, outcome)
+            yield action, outcome
+            yield from self._submit(self._followers.get(action.id, ()))
         if not self._todo:
             self._outcomes.clear()
+            self._followers.clear()
 
-    def _submit(self) -> Iterator[Ended]:
-        """Begin every action whose needs are done; skip those with a failed need."""
-        moved = True
-        while moved and not self._stopping:
-            moved = False
-            for action in list(self._todo.values()):
-                if skipped := self._skipped(action):
-                    del self._todo[action.id]
-                    self._outcomes[action.id] = skipped
-                    self._progress(action, skipped)
-                    yield action, skipped
-                    moved = True
-                elif all(need in self._outcomes for need in action.needs):
-                    del self._todo[action.id]
-                    self._begin(action)
+    def _submit(self, ids: Iterable[str]) -> Iterator[Ended]:
+        """Begin those of these actions whose needs are done; skip those with a failed need, and whoever needs them."""
+        asked = deque(ids)
+        while asked and not self._stopping:
+            action = self._todo.get(asked.popleft())
+            if action is None:
+                continue
+            if skipped := self._skipped(action):
+                del self._todo[action.id]
+                self._outcomes[action.id] = skipped
+                self._progress(action, skipped)
+                yield action, skipped
+                asked.extend(self._followers.get(action.id, ()))
+            elif all(need in self._outcomes for need in action.needs):
+                del self._todo[action.id]
+                self._begin(action)
 
     def _begin(self, action: Action) -> None:
         assert self._pool is not None
         self._progress(action, None)
-        self._running[self._pool.submit(self._perform, action)] = action
+        future = self._pool.submit(self._perform, action)
+        self._running[future] = action
+        future.add_done_callback(self._ended.put)
 
     # --- one action --------------------------------------------------------------------------------------------------
 

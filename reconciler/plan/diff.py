@@ -148,6 +148,8 @@ def _namespaces(service: Service, instance: Instance, siblings: Mapping[str, str
 def _volumes_from(service: Service, instance: Instance, observed: ObservedState) -> Iterator[Difference]:
     """The engine names containers: whose one was that is gone nobody knows, and its volumes are still there."""
     want, have = (host.get("VolumesFrom") or () for host in (_host(service), instance.detail.get("HostConfig", {})))
+    if not want and not have:
+        return
     siblings = (one for one in observed.instances if one.labels.get(labels.COMPOSE_PROJECT) == service.project)
     names = {handle: _SERVICE + one.labels[labels.COMPOSE_SERVICE] for one in siblings for handle in (one.id, one.name)}
     lent = [_lent(entry) for entry in have]

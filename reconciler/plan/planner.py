@@ -26,7 +26,7 @@ from reconciler.plan.succession import in_turn, succeed
 from reconciler.plan.suspended import held_back, suspension_of
 from reconciler.plan.upkeep import tend
 from reconciler.plan.view import ServiceView, World, build_views
-from reconciler.plan.windows import overruled, within_windows
+from reconciler.plan.windows import Within, overruled, within_windows
 from reconciler.plan.work import Work
 
 
@@ -63,12 +63,17 @@ def survey(
     memory: Memory | None = None,
 ) -> World:
     """Put everything in its place once, before anything is decided."""
-    within = within_windows(effective(desired, previous, history), previous, observed, history)
+    within = counts_now(desired, observed, history, previous)
     wanted, fleet = within.desired, muster(within.desired, observed, memory)
     older, stock = older_versions(wanted, desired, history), take_stock(observed)
     keeper = keeper_of(observed, wanted.environment.name)
     views = with_keeper(build_views(wanted, observed, history, fleet, memory), fleet, keeper)
     return World(wanted, observed, history, fleet, views, stock, previous, within.held, within.frozen, older, keeper)
+
+
+def counts_now(desired: DesiredState, observed: ObservedState, history: History, previous: DesiredState | None) -> Within:
+    """Return which version of each stack and service counts, whatever of it is there."""
+    return within_windows(effective(desired, previous, history), previous, observed, history)
 
 
 def _note(world: World, desired: DesiredState, draft: Draft) -> None:

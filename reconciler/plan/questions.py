@@ -9,7 +9,7 @@ from reconciler.model.desired import DesiredState, PullPolicy
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState, Questions
 from reconciler.plan.memory import Memory
-from reconciler.plan.planner import survey
+from reconciler.plan.planner import counts_now, survey
 from reconciler.plan.view import ServiceView
 
 ASK_REGISTRY_EVERY = timedelta(hours=1)
@@ -22,12 +22,18 @@ def questions(
     previous: DesiredState | None = None,
     memory: Memory | None = None,
 ) -> Questions:
-    """Return what to look up next; empty when the snapshot answers everything."""
+    """Return what to look up next; empty when the snapshot answers everything.
+
+    What images are called is asked first: without them every container looks other than it is.
+    """
+    wanted = counts_now(desired, observed, history, previous).desired
+    named = frozenset(service.image for stack in wanted.stacks for service in stack.services)
+    if unknown := named - observed.images.keys():
+        return Questions(unknown)
     world = survey(desired, observed, history, previous, memory)
-    named = {view.service.image for view in world.views.values()}
     restless = [view for view in world.views.values() if not view.rests(observed.at)]
     unproven = [view for view in world.views.values() if not view.proven]
-    images = (named | set(_origins(unproven, observed))) - observed.images.keys()
+    images = set(_origins(unproven, observed)) - observed.images.keys()
     contents = frozenset(ask for view in unproven for member in view.members for ask in member.comparison.asks)
     neighbours = observed.neighbours is None and any(_makes_something(view) for view in restless)
     return Questions(frozenset(images), contents, neighbours)

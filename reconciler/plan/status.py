@@ -29,10 +29,11 @@ def stacks_status(
     world = survey(desired, observed, history, previous, memory)
     touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
     touched |= {id for held in plan.held for id in held.services} | {held.key for held in plan.held if held.what}
+    moving = {key.split("/")[0] for key in touched}
     stacks = []
     for stack in world.desired.stacks:
         services = tuple(_service(world, world.views[service.id], plan, touched) for service in stack.services)
-        out = any(one.sync is not Sync.SYNCED for one in services) or any(key.split("/")[0] == stack.name for key in touched)
+        out = any(one.sync is not Sync.SYNCED for one in services) or stack.name in moving
         sync = Sync.OUT_OF_SYNC if out else Sync.SYNCED
         stacks.append(StackStatus(stack.name, sync, worst(one.health for one in services), services))
     return tuple(stacks)

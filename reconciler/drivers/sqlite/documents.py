@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -75,7 +75,14 @@ def _time(text: str) -> datetime:
 
 def turn_document(turn: Turn) -> str:
     """Return a turn as JSON."""
-    return json.dumps(asdict(turn), default=str)
+    return json.dumps(turn, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """A turn tells of a thousand services, and is written each time: `asdict` would copy all of it first."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)
 
 
 def read_turn(text: str) -> Turn:
