@@ -176,11 +176,13 @@ class HandOver:
     """Pass the lease of an environment on to the reconciler in another container of ours, its successor.
 
     holder  who holds it now
+    until   how long the successor has to take it (UTC)
     """
 
     target: Target
     environment: str
     holder: str
+    until: datetime
 
 
 Change = (

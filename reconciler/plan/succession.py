@@ -7,6 +7,8 @@ the old one. Whoever of them is lost on the way, the other one has the lease, or
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from reconciler.model.desired import Order, Service
 from reconciler.model.observed import Phase
 from reconciler.model.plan import Action, CreateInstance, HandOver, StartInstance, Verb
@@ -21,6 +23,9 @@ from reconciler.plan.view import Member, ServiceView, Slot, World
 from reconciler.plan.work import Work, target_of
 
 TITLE = "hand-over, the reconciler itself"
+
+TAKEN_WITHIN = timedelta(seconds=90)
+"""A successor asks every few seconds. One that does not take the lease in this time does not come round."""
 
 
 def succeed(work: Work) -> None:
@@ -103,7 +108,7 @@ def _hand_over(world: World, successor: Member) -> HandOver:
     environment = world.desired.environment.name
     lease = lease_of(world.observed, environment)
     assert lease is not None, "who works where is read off the lease"
-    return HandOver(target_of(successor), environment, lease.holder)
+    return HandOver(target_of(successor), environment, lease.holder, world.now + TAKEN_WITHIN)
 
 
 def _why_failed(work: Work, successor: Member) -> str:

@@ -559,10 +559,10 @@ class RuntimeContract:
     def test_a_lease_passed_on_is_for_whoever_works_in_that_container(self, world: World) -> None:
         successor = run(world, "web-1.next")
         world.runtime.claim_lease(world.environment, "old", NOON, 60)
-        do(world, HandOver(successor, world.environment, "old"))
+        do(world, HandOver(successor, world.environment, "old", NOON + timedelta(seconds=90)))
         passed = world.runtime.claim_lease(world.environment, "old", NOON, 60)
         assert container_of(passed.holder) == successor.id
-        assert passed.expires == NOON + timedelta(seconds=60), "it has the time that was left"
+        assert passed.expires == NOON + timedelta(seconds=90)
         assert world.another().claim_lease(world.environment, "stranger", NOON, 60) == passed
         new = f"new:1:00 {within(successor.id)}"
         assert world.another().claim_lease(world.environment, new, NOON + timedelta(seconds=1), 60).holder == new
@@ -570,7 +570,7 @@ class RuntimeContract:
     def test_a_lease_passed_on_to_a_container_that_is_gone_is_anybodys(self, world: World) -> None:
         successor = run(world, "web-1.next")
         world.runtime.claim_lease(world.environment, "old", NOON, 60)
-        do(world, HandOver(successor, world.environment, "old"))
+        do(world, HandOver(successor, world.environment, "old", NOON + timedelta(seconds=90)))
         world.remove(successor.id)
         assert world.runtime.claim_lease(world.environment, "old", NOON, 60).holder == "old"
 
@@ -578,7 +578,7 @@ class RuntimeContract:
         successor = run(world, "web-1.next")
         world.runtime.claim_lease(world.environment, "other", NOON, 60)
         with pytest.raises(Conflict, match="other holds the lease by now"):
-            do(world, HandOver(successor, world.environment, "old"))
+            do(world, HandOver(successor, world.environment, "old", NOON + timedelta(seconds=90)))
         assert world.runtime.claim_lease(world.environment, "other", NOON, 60).holder == "other"
 
     def test_of_many_who_claim_at_once_all_agree_on_one_holder(self, world: World) -> None:

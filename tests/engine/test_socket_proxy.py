@@ -6,6 +6,7 @@ import re
 import tarfile
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import get_args
@@ -149,7 +150,7 @@ def _live(world: DockerWorld, do: Changes) -> None:
     do(runtime, UnpauseInstance(target), DisconnectNetwork(target, back), ConnectNetwork(target, back, {"Aliases": ["web"]}))
     do(runtime, RenameInstance(target, f"{ENVIRONMENT}-site"))
     runtime.claim_lease(ENVIRONMENT, "old", now, 60)
-    do(runtime, HandOver(target, ENVIRONMENT, "old"))
+    do(runtime, HandOver(target, ENVIRONMENT, "old", now + timedelta(seconds=60)))
     assert container_of(runtime.claim_lease(ENVIRONMENT, "old", now, 60).holder) == web.id
     do(runtime, StopInstance(target), RemoveInstance(target))
     list(events)  # It ends now that it was told to.

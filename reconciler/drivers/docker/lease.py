@@ -10,7 +10,6 @@ to be followed by one that nobody holds.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.drivers.docker.connection import Connection, path_of
@@ -46,11 +45,11 @@ def release(connection: Connection, environment: str, holder: str) -> None:
 
 
 def pass_on(connection: Connection, change: HandOver) -> None:
-    """Follow the holder's lease by one for its successor, with the time that is left. Raises Conflict when it is not theirs."""
+    """Follow the holder's lease by one for its successor. Raises Conflict when it is not the holder's."""
     force = max(_leases(connection, change.environment), key=_generation, default=None)
     if force is None or force.holder != change.holder:
         raise Conflict(f"{force.holder if force else 'nobody'} holds the lease by now")
-    passed = replace(force, holder=heir(change.target.id), generation=force.generation + 1)
+    passed = Lease(heir(change.target.id), change.until, force.generation + 1)
     _create(connection, change.environment, passed)
     _settled(connection, change.environment, passed)
 

@@ -34,11 +34,11 @@ def release(engine: Engine, environment: str, holder: str) -> None:
 
 
 def pass_on(engine: Engine, change: HandOver) -> None:
-    """Follow the holder's lease by one for its successor, with the time that is left. Raises Conflict when it is not theirs."""
+    """Follow the holder's lease by one for its successor. Raises Conflict when it is not the holder's."""
     force = _in_force(engine, change.environment)
     if force.holder != change.holder:
         raise Conflict(f"{force.holder or 'nobody'} holds the lease by now")
-    _follow(engine, change.environment, replace(force, holder=heir(change.target.id)))
+    _follow(engine, change.environment, replace(force, holder=heir(change.target.id), expires=change.until))
 
 
 def _in_force(engine: Engine, environment: str) -> Lease:
