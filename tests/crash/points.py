@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 import docker
@@ -132,10 +133,11 @@ def play(contestant: Contestant, lane: Lane, operation: Operation, point: Point 
 
 def _attempt(contestant: Contestant, lane: Lane, point: Point | None) -> Outcome:
     lane.proxy.begin_anew()
-    process = contestant.command(lane.proxied)
+    begun: SimpleQueue[int] = SimpleQueue()
     if point is not None:
-        # Its first call comes long after it has begun.
-        lane.proxy.rules.append((nth(point.nth), Drop(point.when, lambda: os.killpg(process.pid, signal.SIGKILL))))
+        lane.proxy.rules.append((nth(point.nth), Drop(point.when, lambda: os.killpg(begun.get(), signal.SIGKILL))))
+    process = contestant.command(lane.proxied)
+    begun.put(process.pid)
     return process.end()
 
 
