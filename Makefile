@@ -1,7 +1,7 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test test-crash lint schemas images clean
+.PHONY: help demo test test-crash test-faults test-long test-soak lint schemas images clean
 
 help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
@@ -18,6 +18,19 @@ test: ## Run every check and every test, engine tests included
 test-crash: ## Kill us, and docker compose beside us, at each call to the engine that changes something
 	@.ci/prepare --engine --images
 	@PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash $(ARGS)
+	@$(if $(ARGS),,PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash/handing_over.py)
+
+test-faults: ## Try every fault in every variant, also those that take long
+	@.ci/prepare --engine --neighbours --images
+	RECONCILER_FAULTS=all $(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-long: ## Live 10,000 turns of random faults in memory, and print what the process gained
+	@.ci/prepare
+	RECONCILER_TURNS=10000 $(BIN)/python -m pytest tests/faults/test_long_run.py $(ARGS)
+
+test-soak: ## Trouble a resident on an engine of its own for half an hour, and print what the process gained
+	@.ci/prepare --neighbours
+	$(BIN)/python tests/faults/soak.py $(ARGS)
 
 lint: ## Run the checks that need no engine: style, format, types, import directions
 	@.ci/prepare
