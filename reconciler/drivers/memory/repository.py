@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from reconciler.drivers.memory.journal import Timeline
 from reconciler.errors import InvalidState, Mark, Problem, Refused, Unreachable, UsageError
@@ -16,11 +17,21 @@ BRANCH = "main"
 _MOST_BETWEEN = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MemoryFiles:
     """The files of one revision, by path."""
 
     contents: Mapping[str, bytes] = field(repr=False)
+
+    @cached_property
+    def _directories(self) -> Mapping[str, tuple[str, ...]]:
+        """The names in each directory, by its path."""
+        found: dict[str, set[str]] = {}
+        for path in self.contents:
+            while path:
+                path, _, name = path.rpartition("/")
+                found.setdefault(path, set()).add(name)
+        return {directory: tuple(sorted(names)) for directory, names in found.items()}
 
     def kind(self, path: str) -> FileKind | None:
         if path in self.contents:
@@ -34,16 +45,16 @@ class MemoryFiles:
         return self.contents[path]
 
     def children(self, path: str) -> tuple[str, ...]:
-        below = f"{path}/" if path else ""
-        return tuple(sorted({name.removeprefix(below).partition("/")[0] for name in self.contents if name.startswith(below)}))
+        return self._directories.get(path, ())
 
     def identity(self, path: str) -> str:
         """Return a hash of the file, or of everything below the directory."""
         below = f"{path}/" if path else ""
         digest = hashlib.sha256()
-        for name, content in sorted(self.contents.items()):
-            if name == path or name.startswith(below):
-                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        names = [path] if path in self.contents else sorted(name for name in self.contents if name.startswith(below))
+        for name in names:
+            content = self.contents[name]
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
     def executable(self, path: str) -> bool:
