@@ -45,8 +45,6 @@ COMPOSE_NETWORK = "com.docker.compose.network"
 COMPOSE_VOLUME = "com.docker.compose.volume"
 COMPOSE_WORKING_DIR = "com.docker.compose.project.working_dir"
 COMPOSE_CONFIG_FILES = "com.docker.compose.project.config_files"
-COMPOSE_VERSION = "com.docker.compose.version"
-COMPOSE_IMAGE = "com.docker.compose.image"
 COMPOSE_DEPENDS_ON = "com.docker.compose.depends_on"
 
 ROLE_INSTANCE = "instance"

@@ -164,9 +164,9 @@ def test_a_repository_that_a_page_spells_out_is_valid(page: Path, files: dict[st
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if operators_files(page)], ids=name)
-def test_an_operators_file_that_a_page_shows_is_valid(page: Path) -> None:
+def test_an_operators_file_that_a_page_shows_is_valid_and_says_something(page: Path) -> None:
     for text in operators_files(page):
-        read_operator(text.encode(), "operator.yaml")
+        assert read_operator(text.encode(), "operator.yaml") != read_operator(b"", "operator.yaml")
 
 
 def test_no_example_of_ours_goes_unchecked() -> None:

@@ -246,7 +246,7 @@ class RuntimeContract:
         with pytest.raises(Conflict):
             do(world, change())
 
-    def test_what_is_gone_is_removed_already(self, world: World) -> None:
+    def test_to_remove_what_is_gone_raises_nothing(self, world: World) -> None:
         look(world)
         do(world, RemoveInstance(GONE), RemoveNetwork("f" * 64, "x"), RemoveVolume(f"{world.environment}_nothing"))
 
@@ -451,7 +451,7 @@ class RuntimeContract:
 
     # Hooks
 
-    def test_a_hook_that_succeeds_is_done(self, world: World) -> None:
+    def test_a_hook_that_succeeds_raises_nothing(self, world: World) -> None:
         do(world, RunHook(run(world, "web-1"), Hook(("true",))))
 
     def test_a_hook_that_fails_is_refused_with_its_code(self, world: World) -> None:
