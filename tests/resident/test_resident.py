@@ -83,6 +83,19 @@ def test_a_holder_keeps_its_lease_between_turns(place: MemoryPlace, staff: Staff
         assert place.claim("other").held_by_other(ENVIRONMENT) is not None
 
 
+def test_who_gets_the_lease_back_looks_at_everything_soon(place: MemoryPlace, staff: Staff) -> None:
+    place.push_files({"reconciler.yaml": "api: v1\nname: shop\ninterval: 1h\nstacks: {web: {path: web}}\n"})
+    place.push_files({"web/compose.yaml": "services: {web: {image: 'web:1'}}\n"})
+    _settled(place, staff)
+    place.runtime.release_lease(ENVIRONMENT, "us")
+    place.claim("other").take(ENVIRONMENT)
+    place.pass_time(staff.resident.turn(()))
+    before = len(staff.told)
+    assert staff.resident.pulse.waiting_for is not None
+    place.runtime.release_lease(ENVIRONMENT, "other")
+    assert _until(lambda: len(staff.told) > before, lambda: staff.resident.turn(()), place) <= 60
+
+
 def test_what_no_event_tells_is_seen_within_ten_minutes_however_seldom_git_is_asked(place: MemoryPlace, staff: Staff) -> None:
     place.push_files({"reconciler.yaml": "api: v1\nname: shop\ninterval: 24h\nstacks: {web: {path: web}}\n"})
     place.push_files({"web/compose.yaml": "services: {web: {image: 'web:1'}}\n"})
