@@ -42,14 +42,15 @@ def stacks_status(
 def _service(world: World, view: ServiceView, plan: Plan, touched: Iterable[str]) -> ServiceStatus:
     service, members = view.service, view.members
     health, message = _health(world, view, plan)
+    rests = view.rests(world.now)
     return ServiceStatus(
         stack=service.stack,
         name=service.name,
         sync=Sync.OUT_OF_SYNC if service.id in touched or _differs(world, view) else Sync.SYNCED,
         health=health,
         wanted=service.replicas,
-        running=sum(1 for member in members if member.instance.running),
-        ready=sum(1 for member in members if is_ready(member.instance, service, world.now)),
+        running=len(members) if rests else sum(1 for member in members if member.instance.running),
+        ready=len(members) if rests else sum(1 for member in members if is_ready(member.instance, service, world.now)),
         image=next((str(one.instance.detail.get("Config", {}).get("Image", "")) for one in members), ""),
         message=message,
         since=min((one.instance.started for one in members if one.instance.started), default=None),
