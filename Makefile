@@ -13,7 +13,7 @@ demo: ## See a Git repository become running containers, change, drift and heal
 test: ## Run every check and every test, engine tests included
 	@.ci/prepare --engine --neighbours --images
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-crash: ## Kill us, and docker compose beside us, at each call to the engine that changes something
 	@.ci/prepare --engine --images

@@ -20,6 +20,16 @@ from own_image import build
 # Who asks for more examples than usual looks for new ones; otherwise the same commit always tries the same ones.
 EXPLORES = {"RECONCILER_FUZZ_EXAMPLES", "RECONCILER_HISTORIES"} & os.environ.keys()
 
+APART = {
+    "drivers",
+    "images",
+    "test_crash_points_on_engine",
+    "test_histories_on_engine",
+    "test_socket_proxy",
+    "test_updating_itself",
+}
+"""Directories and modules whose names and ports on the engine are their own, so that they need not wait for the others."""
+
 TOOLS = Path(__file__).parent / "tools"
 
 # A slow machine is no bug, so there is no deadline.
@@ -34,12 +44,13 @@ settings.load_profile("reconciler")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Mark what asks for an engine, and keep it on one worker: tests share the engine's names, ports and patience."""
+    """Mark what asks for an engine, and keep it on two workers: tests share the engine's names, ports and patience."""
     for item in items:
         if "engine" in item.fixturenames:
             item.add_marker("engine")
         if item.get_closest_marker("engine") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("engine"))
+            apart = item.path.parent.name in APART or item.path.stem in APART
+            item.add_marker(pytest.mark.xdist_group("engine, apart" if apart else "engine"))
 
 
 @pytest.fixture(scope="session")
