@@ -90,12 +90,14 @@ class Soak:
         """Let something happen again and again, for so long."""
         end = time.monotonic() + 60 * minutes
         self._rest("the start")
-        while time.monotonic() < end and self.process.poll() is None:
+        while time.monotonic() < end:
             (event,) = self.chance.choices(tuple(EVENTS), tuple(EVENTS.values()))
             name = event.__name__.strip("_")
             event(self)
             self.done[name] += 1
             self._rest(name)
+            if self.process.poll() is not None:
+                return
             self.growth.samples.append(sample(self.turns, self.process.pid))
             print(f"{sum(self.done.values()):5} {name:12} {self.growth.samples[-1]}", flush=True)
 

@@ -93,6 +93,7 @@ def test_f13_an_event_stream_that_is_cut(own_engine: PrivateEngine, proxy: Fault
     _heals(resident, own_engine)
 
 
+@pytest.mark.long
 def test_f13_an_event_stream_that_says_nothing_more(
     own_engine: PrivateEngine, proxy: FaultProxy, reside: Reside, git: Path
 ) -> None:

@@ -94,7 +94,6 @@ def follower(tmp_path: Path, web: Web) -> Iterator[Follower]:
 
 TROUBLES: dict[str, tuple[Callable[[Web], object], str]] = {
     "refuses the token": (lambda web: setattr(web, "status", 401), "does not let us in"),
-    "is overloaded": (lambda web: setattr(web, "status", 429), "trouble of its own"),
     "is broken": (lambda web: setattr(web, "status", 500), "trouble of its own"),
     "has moved to plain http": (lambda web: setattr(web, "redirect", "http://127.0.0.1:9"), "redirect"),
 }

@@ -72,4 +72,5 @@ def _forget(playing: Playing) -> int:
     """Forget what only the test remembers; return how many turns there were since."""
     count = len(playing.reports)
     del playing.reports[:-1]
+    playing.world.journal.events.clear()
     return count - len(playing.reports)

@@ -58,6 +58,7 @@ def foreign(client: docker.APIClient, name: str, *binds: str) -> str:
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_f15_pulls_that_are_refused(client: docker.APIClient, registry: ImageRegistry, reside: Reside, git: Path) -> None:
     troubles = {"missing": "manifest unknown", "private": "unauthorized", "limited": "pull rate limit"}
     troubles["broken"] = "500 Internal Server Error"
@@ -74,6 +75,7 @@ def test_f15_pulls_that_are_refused(client: docker.APIClient, registry: ImageReg
     assert images(client) == {**{f"shop-{name}-1": "web:1" for name in troubles}, "shop-good-1": "web:2"}
 
 
+@pytest.mark.long
 def test_f16_a_registry_that_hangs_in_a_layer(
     client: docker.APIClient, registry: ImageRegistry, reside: Reside, git: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_f22_a_host_port_that_another_process_holds(client: docker.APIClient, re
     assert images(client) == {"shop-api-1": "web:1", "shop-web-1": "web:1"}
 
 
+@pytest.mark.long
 def test_f24_a_name_that_a_foreign_container_holds(client: docker.APIClient, reside: Reside, git: Path) -> None:
     stranger = foreign(client, "shop-web-1")
     resident = reside()
@@ -116,7 +119,6 @@ def test_f24_a_name_that_a_foreign_container_holds(client: docker.APIClient, res
 def test_f25_what_hands_can_do_to_a_container(client: docker.APIClient, reside: Reside, git: Path) -> None:
     hands: dict[str, Callable[[str], object]] = {
         "killed": client.kill,
-        "paused": client.pause,
         "removed": lambda name: client.remove_container(name, force=True),
         "renamed": lambda name: client.rename(name, "lost"),
         "stopped": client.stop,
@@ -133,6 +135,7 @@ def test_f25_what_hands_can_do_to_a_container(client: docker.APIClient, reside: 
     assert client.inspect_container("shop-squeezed-1")["HostConfig"]["Memory"] == 128 << 20
 
 
+@pytest.mark.long
 def test_f25_a_container_made_again_under_other_labels(client: docker.APIClient, reside: Reside, git: Path) -> None:
     first = reside()
     first.settled()
@@ -265,6 +268,7 @@ def test_f43_another_owner_of_the_same_project(client: docker.APIClient, reside:
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
 
 
+@pytest.mark.long
 def test_f44_a_person_who_runs_docker_compose_up(
     client: docker.APIClient, own_engine: PrivateEngine, reside: Reside, git: Path, compose: tuple[str, ...]
 ) -> None:

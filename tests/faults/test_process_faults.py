@@ -57,9 +57,9 @@ def _applied(start: Start, tmp_path: Path) -> None:
     assert start("apply").wait(DEADLINE_SECONDS) == 0, (tmp_path / "log").read_text()
 
 
-def _stopping(proxy: FaultProxy, start: Start, git: Path) -> subprocess.Popen[bytes]:
-    """Begin an update; return the process as soon as it stops the old container, which takes as long as its grace."""
-    write(git, service("web", "web:2", command=DEAF))
+def _stopping(proxy: FaultProxy, start: Start, git: Path, grace: str) -> subprocess.Popen[bytes]:
+    """Begin an update; return the process as soon as it stops the old container, which takes as long as the grace."""
+    write(git, service("web", "web:2", command=DEAF, stop_grace_period=grace))
     process = start("run", engine=f"unix://{git.parent}/proxy.sock")
     until(lambda: any(call.path.endswith("/stop") for call in proxy.changes), "it stops the old container")
     return process
@@ -68,10 +68,9 @@ def _stopping(proxy: FaultProxy, start: Start, git: Path) -> subprocess.Popen[by
 def test_f05_a_signal_to_end_in_the_middle_of_a_step(
     own_engine: PrivateEngine, proxy: FaultProxy, start: Start, git: Path, tmp_path: Path
 ) -> None:
-    write(git, service("web", command=DEAF, stop_grace_period="2s"))
     _applied(start, tmp_path)
     with own_engine.client() as client:
-        process = _stopping(proxy, start, git)
+        process = _stopping(proxy, start, git, "2s")
         began = time.monotonic()
         process.terminate()
         assert process.wait(DEADLINE_SECONDS) == 0
@@ -82,10 +81,9 @@ def test_f05_a_signal_to_end_in_the_middle_of_a_step(
 
 
 def test_f06_a_second_signal(own_engine: PrivateEngine, proxy: FaultProxy, start: Start, git: Path, tmp_path: Path) -> None:
-    write(git, service("web", command=DEAF, stop_grace_period="1m"))
     _applied(start, tmp_path)
     with own_engine.client() as client:
-        process = _stopping(proxy, start, git)
+        process = _stopping(proxy, start, git, "1m")
         process.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
@@ -104,7 +102,7 @@ def test_f07_out_of_memory(change: int, proxy: FaultProxy, start: Start, git: Pa
     write(git, service("web"))
     _applied(start, tmp_path)
     write(git, service("web", "web:2"))
-    with _memory_group(tmp_path.name) as group:
+    with _memory_group(f"faults-{os.getpid()}-{change}") as group:
         proxy.rules = [(nth(change), Drop("before", lambda: _hog(group)))]
         process = start("apply", engine=f"unix://{tmp_path}/proxy.sock", group=group)
         assert process.wait(DEADLINE_SECONDS) == -signal.SIGKILL, (tmp_path / "log").read_text()
@@ -135,11 +133,16 @@ def _memory_group(name: str) -> Iterator[Path]:
     """Make a cgroup of either version that may hold LIMIT_BYTES."""
     root = Path("/sys/fs/cgroup")
     first = root / "memory"
-    group = (first if first.is_dir() else root) / f"faults-{name}"
+    group = (first if first.is_dir() else root) / name
     group.mkdir()
     try:
         (group / ("memory.limit_in_bytes" if first.is_dir() else "memory.max")).write_text(str(LIMIT_BYTES))
         yield group
     finally:
-        with suppress(OSError):
-            group.rmdir()
+        until(lambda: _removed(group), "its memory is given back")
+
+
+def _removed(group: Path) -> bool:
+    with suppress(OSError):
+        group.rmdir()
+    return not group.exists()
