@@ -1,7 +1,7 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test test-crash test-faults test-long test-soak lint schemas images clean
+.PHONY: help demo test test-crash test-faults test-long test-soak test-mutants lint schemas images clean
 
 help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
@@ -31,6 +31,11 @@ test-long: ## Live 10,000 turns of random faults in memory, and print what the p
 test-soak: ## Trouble a resident on an engine of its own for half an hour, and print what the process gained
 	@.ci/prepare --neighbours
 	$(BIN)/python tests/faults/soak.py $(ARGS)
+
+test-mutants: ## Make small mistakes in the planner and the loader, and see whether a test fails
+	@.ci/prepare
+	$(if $(ARGS),,$(BIN)/python tests/mutation/trial.py load)
+	$(BIN)/python tests/mutation/trial.py $(or $(ARGS),plan)
 
 lint: ## Run the checks that need no engine: style, format, types, import directions
 	@.ci/prepare
