@@ -49,6 +49,9 @@ def _check_service(service: Node, path: Path, notes: Notes) -> None:
         for index, entry in _items(service, name):
             if not _at(entry, "target"):
                 notes.problem("R035", f"an entry of {name} needs a target", entry, (*path, name, index))
+    for index, device in _items(service, "devices"):
+        if not _at(device, "source"):
+            notes.problem("R035", "an entry of devices needs a source", device, (*path, "devices", index))
     for index, request in _items(service, "gpus"):
         _check_request(request, (*path, "gpus", index), notes)
     reservations = _at(_at(_at(service, "deploy"), "resources"), "reservations")

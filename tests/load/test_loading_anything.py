@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import re
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from text_repositories import loaded, told
 
 from reconciler.errors import InvalidState
 from reconciler.load.attributes import TABLE
+from reconciler.load.excerpt import render_problem
 from reconciler.load.extensions import MODELS
+from reconciler.load.mounts import Mount, parse_mount
+from reconciler.load.ports import Port, parse_ports
 from reconciler.load.schemas import keys
 
 EXAMPLES = int(os.environ.get("RECONCILER_FUZZ_EXAMPLES", "60"))
@@ -33,8 +37,15 @@ with_image = services.map(lambda found: {name: {"image": "web:1", **service} for
 
 
 def _loads_or_is_refused(texts: dict[str, str]) -> None:
-    with contextlib.suppress(InvalidState):
-        loaded(texts)
+    """Nothing but problems may be raised, at least one, and each must be fit to be shown to a person."""
+    try:
+        problems = loaded(texts).warnings
+    except InvalidState as refused:
+        problems = refused.problems
+        assert problems
+    for problem in problems:
+        assert re.fullmatch(r"R\d{3}", problem.code)
+        assert all(line.replace("\t", "").isprintable() for line in render_problem(problem).split("\n"))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -96,3 +107,63 @@ def test_a_long_chain_of_shared_namespaces_is_no_deep_recursion() -> None:
 
 def test_a_long_chain_of_extensions_is_refused() -> None:
     assert "R011" in {line.partition(" ")[0] for line in told(chain("extends: {}"))}
+
+
+# --- entries in short forms ------------------------------------------------------------------------------------------
+
+PIECES = {
+    "image": ["web", "Web", ":", "@", "/", "//", "sha256:", "a" * 64, "registry.example", ":5000", "1.2", "..", "_", "-", "é"],
+    "ports": ["80", "0", "65535", "65536", "1" * 5000, "٣", "-", ":", "/", "tcp", "udp", "127.0.0.1", "[::1]", "::1", "%eth0"],
+    "volumes": ["data", "./data", "../up", "/", "//", ":", "::", "C:", "\\", "~", "ro", "z", ",", "rshared", "$$", "..", " "],
+    "devices": ["/dev/null", "/dev", ":", "rwm", "r", "x", "vendor.example/class=one", "=", "..", "/"],
+    "extra_hosts": ["host", "=", ":", "10.0.0.1", "[::1]", "::1", "host-gateway", "-", " "],
+    "env_file": ["web.env", "./", "../", "/", "~", ":", "\\", "-", " "],
+    "tmpfs": ["/run", "run", ":", "size=", "64m", "mode=", "1777", ",", "noexec", "=", "-1"],
+    "mem_limit": ["1", "64", ".5", "-", "+", "e9", "k", "MiB", "gb", " ", "0x", "1" * 5000],
+    "stop_grace_period": ["1", "10", ".5", "-", "+", "h", "m", "s", "ms", "µs", "ns", " ", "1" * 5000],
+}
+ONE = ("image", "mem_limit", "stop_grace_period")
+"""What is one text; the others are lists of them."""
+
+
+@pytest.mark.parametrize("attribute", PIECES)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_short_form_of(attribute: str, data: st.DataObject) -> None:
+    pieces = st.lists(st.sampled_from(PIECES[attribute]), max_size=6).map("".join)
+    text = data.draw(pieces | st.text(max_size=12))
+    service = {"image": "web:1", attribute: text if attribute in ONE else [text]}
+    _loads_or_is_refused({"compose.yaml": json.dumps({"name": "shop", "services": {"web": service}})})
+
+
+@pytest.mark.parametrize("device", [":/dev/x", ":vendor.example/class=one"])
+def test_a_device_without_a_source_is_refused(device: str) -> None:
+    service = {"image": "web:1", "devices": [device]}
+    (problem,) = told({"compose.yaml": json.dumps({"name": "shop", "services": {"web": service}})})
+    assert problem.startswith("R035 compose.yaml:1:")
+    assert problem.endswith("an entry of devices needs a source")
+
+
+protocols = st.sampled_from(["", "tcp", "udp", "sctp"])
+addresses = st.sampled_from(["", "127.0.0.1", "0.0.0.0", "::1"])
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.integers(1, 65_000), st.integers(1, 65_000), st.integers(1, 30), addresses, protocols)
+def test_a_range_opens_as_many_ports_each_on_its_own(target: int, host: int, count: int, address: str, protocol: str) -> None:
+    front = {"": "", "::1": "[::1]:"}.get(address, f"{address}:")
+    ranges = (f"{first}-{first + count - 1}" if count > 1 else f"{first}" for first in (host, target))
+    opened = parse_ports(front + ":".join(ranges) + (f"/{protocol}" if protocol else ""))
+    wanted = {Port(target + at, str(host + at), address, protocol or "tcp") for at in range(count)}
+    assert (len(opened), set(opened)) == (count, wanted)
+
+
+words = st.text(alphabet="abcxyz0189_.-", min_size=2, max_size=12)
+
+
+@settings(max_examples=EXAMPLES)
+@given(words | words.map("/".__add__), words.map("/".__add__), st.lists(st.sampled_from(["ro", "z", "nocopy", "rshared"])))
+def test_a_mount_is_read_as_its_parts(source: str, target: str, options: list[str]) -> None:
+    written = ":".join([source, target, *([",".join(options)] if options else [])])
+    assert parse_mount(written) == Mount(source, target, tuple(options))
+    assert parse_mount(target) == Mount("", target)
