@@ -130,7 +130,9 @@ class PrivateEngine:
         yield from ("--host", self.url, "--data-root", str(self.disk / "data"), "--exec-root", str(self.directory / "exec"))
         yield from ("--pidfile", str(self.directory / "pid"), "--cgroup-parent", f"/{self.bridge}", "--shutdown-timeout", "2")
         yield from ("--bridge", self.bridge, "--iptables=false", "--ip-masq=false")
-        yield from ("--default-address-pool", f"base={self.subnet}.128.0/17,size=24")
+        # An engine that has address pools of its own and finds its networks again removes docker0, its neighbour's.
+        if not (self.disk / "data/network").exists():
+            yield from ("--default-address-pool", f"base={self.subnet}.128.0/17,size=24")
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
