@@ -331,6 +331,31 @@ def test_a_repository_past_the_cap_is_refused_and_the_cap_is_named(remote: Remot
         open_source(limits=Limits(clone_bytes=100_000)).fetch()
 
 
+def test_what_was_too_large_stays_refused_and_is_not_fetched_again(tmp_path: Path, remote: Remote, open_source: Open) -> None:
+    small, limits = remote.commit({"x": "small"}), Limits(clone_bytes=100_000)
+    assert open_source(limits=limits).fetch().id == small
+    remote.commit({"large": random.Random(0).randbytes(200_000)})
+    for source in (open_source(limits=limits), open_source(limits=limits)):
+        with pytest.raises(Refused, match="more than 100000 bytes"):
+            source.fetch()
+        assert sum(file.stat().st_size for file in (tmp_path / "clone").rglob("*") if file.is_file()) < 100_000
+        assert source.revision("main").id == small
+    assert open_source(limits=Limits(clone_bytes=1_000_000)).fetch().id == remote.tip()
+
+
+def test_what_replaces_what_was_too_large_is_taken(remote: Remote, open_source: Open) -> None:
+    limits = Limits(clone_bytes=100_000)
+    remote.commit({"x": "small"})
+    open_source(limits=limits).fetch()
+    remote.commit({"large": random.Random(0).randbytes(200_000)})
+    for number in range(3):
+        with pytest.raises(Refused, match="more than 100000 bytes"):
+            open_source(limits=limits).fetch()
+        tip = remote.commit({"x": str(number)}, onto="")
+        assert open_source(limits=limits).fetch().id == tip
+        remote.commit({"large": random.Random(number).randbytes(200_000)})
+
+
 def test_two_processes_may_fetch_into_one_clone(tmp_path: Path, remote: Remote) -> None:
     for number in range(3):
         remote.commit({"x": str(number)})

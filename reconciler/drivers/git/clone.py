@@ -57,6 +57,10 @@ class Limits:
     blob_bytes: int = 64 * 1024**2
 
 
+class TooLarge(Refused):
+    """The clone takes more of the disk than it may."""
+
+
 class Clone:
     """A bare clone of one remote below `directory`. Its methods raise faults.Damaged when it is not whole.
 
@@ -70,6 +74,7 @@ class Clone:
         self.lost: tuple[str, ...] = ()
         self._fresh = directory / "fresh.git"
         self._broken = directory / "broken.git"
+        self._too_large = directory / "too-large"
         self._directory = directory
         self._url = url
         self._credentials = credentials
@@ -222,12 +227,36 @@ class Clone:
     def _fetch_branch(self, clone: Path, branch: str, seconds: float) -> None:
         name = _as_name(branch)
         before = _references(clone, BRANCHES).get(name)
+        self._refuse_again(branch)
         try:
             self._fetch(clone, f"+refs/heads/{branch}:{BRANCHES}{name}", seconds, "--no-write-fetch-head")
+            if _references(clone, BRANCHES).get(name) != before:
+                self._refuse_too_large(clone)
         except faults.BranchMissing:
             raise self._no_branch(branch) from None
-        if _references(clone, BRANCHES).get(name) != before:
-            self._refuse_too_large(clone)
+        except TooLarge:
+            self._take_back(clone, branch, before)
+            raise
+
+    def _refuse_again(self, branch: str) -> None:
+        """Refuse what was too large before without bringing it here again. Raises TooLarge."""
+        refused = _lines(self._too_large)
+        if refused and refused == [f"{self.remote_tip(branch)} {self._limits.clone_bytes}"]:
+            raise self._is_too_large()
+        self._too_large.unlink(missing_ok=True)
+
+    def _take_back(self, clone: Path, branch: str, before: str | None) -> None:
+        """Have the branch where it was, free the space, and remember which tip was too large."""
+        reference = BRANCHES + _as_name(branch)
+        come = _references(clone, BRANCHES).get(_as_name(branch))
+        refused = come if come != before else self.remote_tip(branch)
+        change = (reference, before) if before else ("-d", reference)
+        self._checked(self._run("--git-dir", str(clone), "update-ref", *change))
+        self._too_large.write_text(f"{refused} {self._limits.clone_bytes}\n")
+        if clone == self.path:
+            words = ("--git-dir", str(clone), "gc", "--quiet", "--prune=now")
+            about = f"git in {self._directory}"
+            self._checked(run(words, self.environment, deadline_seconds=self._limits.clone_seconds, about=about))
 
     def _fetch(self, clone: Path, reference: str, seconds: float, *options: str) -> None:
         """Fetch one reference. The clone's size is watched meanwhile, since a remote may send without end."""
@@ -247,8 +276,11 @@ class Clone:
 
     def _refuse_too_large(self, clone: Path) -> None:
         if _bytes_below(clone) > self._limits.clone_bytes:
-            message = f"repository {self._url} takes more than {self._limits.clone_bytes} bytes on disk"
-            raise Refused(message, hint="remove large files from its history, or raise the cap (clone_bytes)")
+            raise self._is_too_large()
+
+    def _is_too_large(self) -> TooLarge:
+        message = f"repository {self._url} takes more than {self._limits.clone_bytes} bytes on disk"
+        return TooLarge(message, hint="remove large files from its history, or raise the cap (clone_bytes)")
 
     def _carry_over_kept(self) -> None:
         old = self.path if self.path.exists() else self._broken
