@@ -25,6 +25,7 @@ from stage import Stage
 from transcript import Step as Line
 
 from reconciler.apply import Applier
+from reconciler.claim import LEASE_SECONDS
 from reconciler.drivers.memory import Killed, MemoryRuntime, MemoryStore, Repository, Rule, World
 from reconciler.loop import Reconciler, next_wake
 from reconciler.loop import World as Ports
@@ -142,6 +143,8 @@ class Playing:
         self._say("remote up")
         self._say("registry far:1 ok")
         del self.processes[1:]
+        # Whoever is gone may have had the lease.
+        self.clock.advance(LEASE_SECONDS)
         if self._files.items() >= BROKEN.items():
             self._push(self.newest)
 
