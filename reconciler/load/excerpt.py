@@ -15,7 +15,7 @@ _MASK = "***"
 SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
 """What a name contains whose value nobody may see."""
 # `KEY: value`, `- KEY=value`, `--key value`, `"key", "value"`, in braces too: all that follows on the line is hidden.
-_SECRET_ENTRY = re.compile(rf"""([\w.\-]*(?i:{SECRET_NAME.pattern})[\w.\-]*["']?(?:\s*[:=,]\s*|\s+))(\S.*)""")
+_SECRET_ENTRY = re.compile(rf"""((?i:{SECRET_NAME.pattern})[\w.\-]*["']?(?:\s*[:=,]\s*|\s+))(\S.*)""")
 # Compose's own list of secrets names files and variables, not what is in them.
 _SECRETS = "secrets"
 USER_INFO = re.compile(r"(\w://)[^\s/?#]*@")
@@ -24,6 +24,8 @@ _KEY_OF_LINE = re.compile(r"[\s\-]*([^\s:][^:]*):(?:\s|$)")
 _WORD = re.compile(r"(?:[^\s,\[\]{}#\"':]|:(?=\S))+|\"[^\"]*\"|'[^']*'")
 _YAML_NAME = re.compile(r"\.ya?ml$", re.IGNORECASE)
 _WIDEST_EXCERPT = 120
+_LONGEST_LINE = 1000
+"""No more of a line is searched for secrets: that takes a time that grows with its square."""
 _LONGEST_WORD = 64
 _NEAR_ENOUGH = 0.7
 # Nobody reads further, and every excerpt looks at the lines around its own.
@@ -123,6 +125,8 @@ def _in_secret(problem: Problem, mark: Mark, sources: _Sources) -> bool:
 
 
 def _masked(line: str) -> str:
+    if len(line) > _LONGEST_LINE:
+        line = line[:_LONGEST_LINE] + "@"  # What may be user info that goes on is taken for one.
     line = USER_INFO.sub(rf"\1{_MASK}@", line)
     return _SECRET_ENTRY.sub(rf"\1{_MASK}", line)
 

@@ -36,6 +36,17 @@ def test_a_warning_says_so() -> None:
     assert render_problem(warning) == "warning[R026]: old spelling"
 
 
+def test_a_long_line_is_cut_and_searched_for_secrets_only_as_far_as_that_is_cheap(tmp_path: Path) -> None:
+    said = rendered(UNKNOWN, "      replcas: " + "password" * 100_000, tmp_path)
+    assert f"14 |       replcas: {('password' * 14)[:105]}…" in said
+
+
+def test_user_info_that_goes_on_behind_the_cut_is_masked(tmp_path: Path) -> None:
+    said = rendered(UNKNOWN, f"      replcas: https://{'hunter2' * 1000}@example.org", tmp_path)
+    assert "14 |       replcas: https://***@" in said
+    assert "hunter" not in said
+
+
 def test_without_a_line_to_show_the_hint_stands_alone() -> None:
     assert render_problem(Problem("R080", "no such branch", hint="push it first")) == (
         "error[R080]: no such branch\n  hint: push it first"
