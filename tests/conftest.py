@@ -25,7 +25,9 @@ APART = {
     "images",
     "test_crash_points_on_engine",
     "test_histories_on_engine",
+    "test_no_secret_leaks",
     "test_socket_proxy",
+    "test_taking_over",
     "test_updating_itself",
 }
 """Directories and modules whose names and ports on the engine are their own, so that they need not wait for the others."""
