@@ -69,7 +69,7 @@ class Residence:
         self.clock = SystemClock()
         runtime = connect(engine, seconds, clock=self.clock)
         world = World(FolderSource(directory), _load, runtime, SqliteStore(state), self.clock)
-        self.resident = Resident(Reconciler(world, Applier(runtime, self.clock)), self._tell, holder, self.yielded.append)
+        self.resident = Resident(Reconciler(world, Applier(runtime, self.clock)), self._tell, holder, self._yield_to)
         self._thread = threading.Thread(target=self._live, name=f"resident {holder}")
         self._pages = serve("127.0.0.1:0", pages(self.resident.pulse, self.clock))
 
@@ -103,6 +103,11 @@ class Residence:
         """Wait for a turn that says this text of what keeps it."""
         return self.until(lambda report: text in said(report), text)
 
+    def waits(self) -> None:
+        """Wait until somebody else has the lease."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.yielded or self.bug, DEADLINE_SECONDS)
+
     def page(self, path: str) -> tuple[int, Mapping[str, object]]:
         """Return status and document of a health page."""
         host, port = listen_address(f"127.0.0.1:{self._pages.server_address[1]}")
@@ -127,6 +132,11 @@ class Residence:
     def _tell(self, report: Report) -> None:
         with self._news:
             self.told.append(report)
+            self._news.notify_all()
+
+    def _yield_to(self, lease: Lease) -> None:
+        with self._news:
+            self.yielded.append(lease)
             self._news.notify_all()
 
     def _live(self) -> None:

@@ -237,6 +237,7 @@ def test_f42_two_reconcilers_of_one_environment(client: docker.APIClient, reside
     first = reside("one", holder="first")
     first.settled()
     second = reside("two", holder="second")
+    second.waits()
     write(git, service("web", "web:2"))
     first.settled()
     assert [lease.holder for lease in second.yielded] == ["first"]
