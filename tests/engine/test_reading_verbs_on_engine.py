@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -68,12 +69,15 @@ class Deployed:
         process = subprocess.Popen(
             self._command(words), cwd=self.directory, env=self.environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed
         )
+        too_late = threading.Timer(60, process.kill)
+        too_late.start()
         try:
             assert process.stdout is not None
             printed = [process.stdout.readline() for _ in range(lines)]
             process.send_signal(signal.SIGINT)
             return printed, process.wait(30)
         finally:
+            too_late.cancel()
             process.kill()
             process.communicate()
 
