@@ -136,11 +136,12 @@ class Follower:
                 threading.Thread(target=self._follow, args=(id, name), name=f"log of {name}", daemon=True).start()
 
     def _follow(self, id: str, name: str) -> None:
-        tail = None if id in self._until else self.tail
+        tail, read_until = None if id in self._until else self.tail, self._until.get(id, LONG_AGO)
         try:
             for line in self.runtime.logs(id, follow=True, tail=tail):
-                if (line.at or LONG_AGO) > self._until.get(id, LONG_AGO):
-                    self._until[id] = line.at or LONG_AGO
+                # What goes to stdout may come after what went to stderr later; only what was read in an earlier life is old.
+                if line.at is None or line.at > read_until:
+                    self._until[id] = max(line.at or LONG_AGO, self._until.get(id, LONG_AGO))
                     self.lines.put((name, line))
         except ReconcilerError:
             pass  # It is gone, or the engine is; who looks for new containers will be told.

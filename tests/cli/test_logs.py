@@ -92,22 +92,25 @@ def test_an_engine_that_is_away_is_said(stage: Reader) -> None:
 
 
 class Speaker:
-    """An engine of which only the logs are asked: the same container speaks, ends, and is started again."""
+    """An engine of which only the logs are asked: the same container speaks, ends, and is started again.
 
-    def __init__(self) -> None:
-        self.lives = [["one", "two"], ["one", "two", "three"]]
+    Each life is what it says, and in which second.
+    """
+
+    def __init__(self, *lives: dict[str, int]) -> None:
+        self.lives = list(lives)
         self.asked: list[int | None] = []
         self.ended = threading.Event()
 
     def logs(self, instance: str, *, follow: bool = False, tail: int | None = None):  # type: ignore[no-untyped-def]
         self.asked.append(tail)
-        for second, text in enumerate(self.lives.pop(0)):
+        for text, second in self.lives.pop(0).items():
             yield LogLine(instance, datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC), "stdout", text)
         self.ended.set()
 
 
 def test_a_container_that_comes_back_is_read_on_from_where_it_ended() -> None:
-    speaker = Speaker()
+    speaker = Speaker({"one": 0, "two": 1}, {"one": 0, "two": 1, "three": 2})
     follower = Follower(speaker, tail=2)  # type: ignore[arg-type]
     heard = []
     for count in (2, 1):
@@ -118,6 +121,12 @@ def test_a_container_that_comes_back_is_read_on_from_where_it_ended() -> None:
                 thread.join(10)
     assert heard == ["one", "two", "three"]
     assert speaker.asked == [2, None]
+
+
+def test_a_line_that_comes_after_a_later_one_of_the_other_stream_is_heard() -> None:
+    follower = Follower(Speaker({"oops": 1, "hello": 0}), tail=None)  # type: ignore[arg-type]
+    follower.attend({"id": "web-1"})
+    assert [follower.lines.get(timeout=10)[1].text for _ in range(2)] == ["oops", "hello"]
 
 
 class Terminal(io.StringIO):
