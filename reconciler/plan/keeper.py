@@ -47,11 +47,7 @@ def with_keeper(views: Mapping[str, ServiceView], fleet: Fleet, keeper: str) -> 
 def _keeper_first(slot: Slot, keeper: str) -> Slot:
     """Nobody else of its kind is better than the one that is at work."""
     found = [_on_its_networks(member, keeper) for member in (slot.current, slot.stale, *slot.extra) if member]
-    members = sorted(found, key=lambda member: member.instance.id != keeper)
-    current = next((member for member in members if member.current), None)
-    stale = next((member for member in members if not member.current), None)
-    extra = tuple(member for member in members if member is not current and member is not stale)
-    return replace(slot, current=current, stale=stale, extra=extra)
+    return Slot.of(slot.number, slot.name, sorted(found, key=lambda member: member.instance.id != keeper))
 
 
 def _on_its_networks(member: Member, keeper: str) -> Member:

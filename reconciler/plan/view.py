@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -44,6 +44,14 @@ class Slot:
     current: Member | None = None
     stale: Member | None = None
     extra: tuple[Member, ...] = ()
+
+    @classmethod
+    def of(cls, number: int, name: str, ranked: Sequence[Member]) -> Slot:
+        """Settle who holds it: the first current one and the first stale one; the rest are too many."""
+        current = next((member for member in ranked if member.current), None)
+        stale = next((member for member in ranked if not member.current), None)
+        extra = tuple(member for member in ranked if member is not current and member is not stale)
+        return cls(number, name, current, stale, extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +243,9 @@ def asks(service: Service, key: HashKey) -> tuple[object, ...]:
 
 
 def _slot(service: Service, number: int, members: Iterable[Member], now: datetime) -> Slot:
-    """Settle who holds the slot: the best current and the best stale one; the rest are too many."""
+    """The best ones hold the slot."""
     ranked = sorted(members, key=lambda member: _worth(member, service, number, now))
-    current = next((member for member in ranked if member.current), None)
-    stale = next((member for member in ranked if not member.current), None)
-    extra = tuple(member for member in ranked if member is not current and member is not stale)
-    return Slot(number, service.instance_name(number), current, stale, extra)
+    return Slot.of(number, service.instance_name(number), ranked)
 
 
 def _worth(member: Member, service: Service, number: int, now: datetime) -> tuple[bool, bool, str, bool, str]:
