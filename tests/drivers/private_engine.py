@@ -7,19 +7,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
+from waiting import until
 from worlds import small_root
 
 DEADLINE_SECONDS = 30.0
-LOOK_AGAIN_SECONDS = 0.05
 DISK_BYTES = 192 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -249,11 +247,3 @@ def _killed(processes: set[int]) -> set[int]:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     return processes
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until it holds: processes of others begin and end when they like."""
-    deadline, pulse = time.monotonic() + DEADLINE_SECONDS, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_SECONDS:g} s: {what}"
-        pulse.wait(LOOK_AGAIN_SECONDS)

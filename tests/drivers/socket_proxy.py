@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from waiting import free_port, until
 
 GUIDE = Path(__file__).parents[2] / "reconciler/docs/guides/run-as-a-container.md"
 DEADLINE_SECONDS = 30.0
@@ -29,26 +28,15 @@ def socket_proxy(directory: Path, host: str, engine: Path) -> Iterator[str]:
     """Run it in front of an engine's socket; yield its address, HOST:PORT. Skips the test where there is no HAProxy."""
     if shutil.which("haproxy") is None:
         pytest.skip("haproxy is not installed; `make test` installs it where it would not start by itself")
-    with socket.socket() as free:
-        free.bind((host, 0))
-        address = f"{host}:{free.getsockname()[1]}"
+    address = f"{host}:{free_port(host)}"
     text = configuration().replace("bind :2375", f"bind {address}").replace("/var/run/docker.sock", str(engine))
     (directory / "haproxy.cfg").write_text(text)
     with subprocess.Popen(("haproxy", "-f", str(directory / "haproxy.cfg")), stderr=subprocess.DEVNULL) as process:
         try:
-            _await(address)
+            until(lambda: status(address, "GET", "/_ping") == 200, "an engine answers through the proxy", DEADLINE_SECONDS)
             yield address
         finally:
             process.kill()
-
-
-def _await(address: str) -> None:
-    pulse = threading.Event()
-    for _ in range(int(DEADLINE_SECONDS / 0.1)):
-        if status(address, "GET", "/_ping") == 200:
-            return
-        pulse.wait(0.1)
-    pytest.fail(f"no engine answers through the proxy within {DEADLINE_SECONDS:g} s")
 
 
 def status(address: str, method: str, path: str) -> int:

@@ -6,13 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
+
+from waiting import free_port, until
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -48,7 +48,7 @@ class SshServer:
 
 @contextmanager
 def ssh_server(directory: Path) -> Iterator[SshServer]:
-    server = SshServer(directory, _free_port())
+    server = SshServer(directory, free_port())
     _make_keys(server)
     _write_settings(server)
     if os.getuid() == 0:
@@ -88,17 +88,9 @@ def _write_settings(server: SshServer) -> None:
     program.chmod(0o755)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def _await(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
+    def listens() -> bool:
         with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert time.monotonic() < deadline, "sshd does not listen"
-        threading.Event().wait(0.02)
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens, "sshd listens", 10)

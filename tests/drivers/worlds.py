@@ -11,7 +11,6 @@ import os
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import docker
+from waiting import until
 
 from reconciler.model import labels
 from reconciler.model.desired import Attachment, Network
@@ -222,10 +222,7 @@ class DockerWorld:
         engine("pause", handle)
 
     def until(self, holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-        deadline, pulse = time.monotonic() + seconds, threading.Event()
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-            pulse.wait(0.05)
+        until(holds, what, seconds)
 
     def close(self) -> None:
         """Remove by label and name whatever this environment left: the engine belongs to others too."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import docker
 from surroundings import Remote, build_image
+from waiting import until
 
 from reconciler.drivers.docker import connect
 from reconciler.model import labels
@@ -98,11 +97,7 @@ class House:
 
     def until(self, met: Callable[[], bool]) -> None:
         """Look on until something holds."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not met():
-            logs = "\n".join(map(self.log, self.selves())) if time.monotonic() > deadline else ""
-            assert time.monotonic() < deadline, f"not within {DEADLINE_SECONDS:g} s: {self.selves()}\n{logs}"
-            threading.Event().wait(0.1)
+        until(met, lambda: "\n".join([str(self.selves()), *map(self.log, self.selves())]), DEADLINE_SECONDS)
 
 
 @contextmanager

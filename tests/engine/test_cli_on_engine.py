@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 import pytest
 from surroundings import CommandLine, Outcome, Remote
+from waiting import free_port
 from worlds import SOCKET
 
 from reconciler.drivers.clock import SystemClock
@@ -314,18 +315,13 @@ def test_a_call_that_hangs_does_not_keep_it_from_ending_in_time(verb: str, code:
 
 
 def test_its_pages_say_whether_it_is_alive_and_ready(shop: Shop, stay: Stay) -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     assert shop.run("health", "--listen", address).code == 1
     resident = stay("--listen", address)
     resident.until("as Git asks$")
     assert shop.run("health", "--listen", address) == Outcome(0, "ok\n", "")
     assert shop.run("health", "--listen", address, "--ready") == Outcome(0, "ready\n", "")
     assert shop.run("health").out.startswith("ok: the last turn ended "), "without a page the state directory tells"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_it_waits_for_an_engine_that_is_not_up_yet(shop: Shop, stay: Stay) -> None:

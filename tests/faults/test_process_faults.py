@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import Drop, FaultProxy, nth
-from private_engine import PrivateEngine, until
+from private_engine import PrivateEngine
 from residence import Reside, service, write
+from waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("private engine")]
 
