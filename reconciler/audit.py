@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.audit import Entry, Head, Kind, Piece, Result, Trail
+from reconciler.model.history import EVERYTHING
 from reconciler.model.plan import Action, Plan
 from reconciler.model.source import Revision
 from reconciler.model.status import Outcome
@@ -59,6 +60,10 @@ class Ledger:
         entries = [self._ended(action, outcome) for action, outcome in ended]
         if entries:
             self._write(entries)
+
+    def lease(self, what: str, holder: str, text: str) -> None:
+        """Write down that a holder's lease was taken over, or lost."""
+        self._write([Entry(self.clock.now(), Kind.LEASE, what, EVERYTHING, text, by=holder)])
 
     def _ended(self, action: Action, outcome: Outcome) -> Entry:
         revision, woke = self._begun.pop(action.id)

@@ -8,8 +8,10 @@ import os
 import re
 import secrets
 import socket
+from dataclasses import replace
 from pathlib import Path
 
+from reconciler.audit import Ledger
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model.holder import container_of, within
 from reconciler.ports import Clock, Lease, Runtime
@@ -22,13 +24,15 @@ _PROCESS = re.compile(r" process=(?P<view>\w+)\.(?P<id>\d+)\.(?P<began>\d+)\b")
 
 
 class Claim:
-    """Our side of the lease of one environment on one engine."""
+    """Our side of the lease of one environment on one engine. The ledger hears when it is taken over, and when it is lost."""
 
-    def __init__(self, runtime: Runtime, clock: Clock, holder: str) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock, holder: str, ledger: Ledger) -> None:
         self.holder = holder
         self._runtime = runtime
         self._clock = clock
+        self._ledger = ledger
         self._environment = ""
+        self._held = False
 
     def held_by_other(self, environment: str) -> Lease | None:
         """Take or renew the lease; return it when somebody else has it. Raises Unreachable: then nobody knows."""
@@ -37,7 +41,8 @@ class Claim:
         if lease.holder != self.holder and has_ended(lease.holder, self.holder):
             # Nobody is left to give it back or to renew it, so nobody need wait for its end.
             self._runtime.release_lease(environment, lease.holder)
-            lease = self._ask()
+            lease = replace(self._ask(), before=lease.holder)
+        self._note(lease)
         return lease if lease.holder != self.holder else None
 
     def take(self, environment: str) -> None:
@@ -51,6 +56,16 @@ class Claim:
         if self._environment:
             with contextlib.suppress(ReconcilerError):
                 self._runtime.release_lease(self._environment, self.holder)
+        self._held = False
+
+    def _note(self, lease: Lease) -> None:
+        """Write down what nobody gave back: from whom we took it, or who has it in our stead."""
+        ours = lease.holder == self.holder
+        if ours and lease.before:
+            self._ledger.lease("taken over", self.holder, f"from {lease.before}")
+        elif self._held and not ours:
+            self._ledger.lease("lost", self.holder, f"to {lease.holder}, until {lease.expires:%Y-%m-%d %H:%M:%S} UTC")
+        self._held = ours
 
     def _ask(self) -> Lease:
         return self._runtime.claim_lease(self._environment, self.holder, self._clock.now(), LEASE_SECONDS)

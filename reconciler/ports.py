@@ -74,11 +74,15 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who may change this environment on this engine, until when (UTC)."""
+    """Who may change this environment on this engine, until when (UTC).
+
+    before  whose lease was taken over by the call that returns this one, "" where it was free or ours
+    """
 
     holder: str
     expires: datetime
     generation: int
+    before: str = field(default="", compare=False)
 
     @classmethod
     def read(cls, name: str, marks: Mapping[str, str]) -> Lease | None:

@@ -64,7 +64,7 @@ class Resident:
 
     def __post_init__(self) -> None:
         world = self.reconciler.world
-        self._claim = Claim(world.runtime, world.clock, self.holder)
+        self._claim = Claim(world.runtime, world.clock, self.holder, self.reconciler.ledger)
         self._due = world.clock.monotonic()
         self.pulse.beat, self.pulse.trouble = self._due, ""
 

@@ -22,7 +22,7 @@ LEAVE_SECONDS = 2.0
 def claim_of(reconciler: Reconciler) -> Claim:
     """Return this process's side of the lease, not taken yet."""
     world = reconciler.world
-    return Claim(world.runtime, world.clock, holder_name(world.runtime.own_container()))
+    return Claim(world.runtime, world.clock, holder_name(world.runtime.own_container()), reconciler.ledger)
 
 
 def settled(

@@ -8,11 +8,12 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a line tells: a turn is about to act · one call and its outcome · a person's word · the log about itself."""
+    """What a line tells: a turn is about to act · a call and its outcome · a person's word · the lease · the log itself."""
 
     BEGUN = "begun"
     ACTION = "action"
     WORD = "word"
+    LEASE = "lease"
     NOTE = "note"
 
 
@@ -29,10 +30,10 @@ class Result(StrEnum):
 class Entry:
     """One line of the audit log, but for what chains it to the line before. Nothing in it that a plan may not show.
 
-    what      id of the action, the verb that was said, or what a note is about
+    what      id of the action, the verb that was said, what became of the lease, or what a note is about
     target    a stack, "stack/service" or another Group.key; EVERYTHING for the environment
     text      in words: "create instance", "until 18:00:00Z", "commit 3f2a9c1 on main"
-    by        author of the revision that asks for it, or login of the person who said it
+    by        author of the revision that asks for it, login of the person who said it, or whose lease it is about
     woke      what woke the turn
     revision  id of the revision it was done for
     actions   ids of what is begun: one that gets no line of its own was cut off

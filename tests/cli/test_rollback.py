@@ -12,7 +12,7 @@ import pytest
 from git_remotes import Remote, git
 
 from reconciler.apply import Applier
-from reconciler.audit import lines
+from reconciler.audit import Ledger, lines
 from reconciler.claim import Claim
 from reconciler.cli.retry import retry
 from reconciler.cli.rollback import Desk, rollback
@@ -82,7 +82,7 @@ class Night:
         reconciler = self.process()
         reconciler.only = only
         reconciler.refresh()
-        claim = Claim(MemoryRuntime(self.world), self.clock, self.holder)
+        claim = Claim(MemoryRuntime(self.world), self.clock, self.holder, reconciler.ledger)
         try:
             report = settle(reconciler, claim, lambda report: None, self.clock.advance)
         finally:
@@ -322,7 +322,7 @@ def test_files_that_two_stacks_read_go_back_where_that_changes_nothing_else(nigh
 def test_somebody_elses_lease_is_left_alone(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
     night.push("web 2", web=2)
     night.apply()
-    resident = Claim(MemoryRuntime(night.world), night.clock, "the resident")
+    resident = Claim(MemoryRuntime(night.world), night.clock, "the resident", Ledger(night.store, night.clock))
     resident.take("production")
     with pytest.raises(Refused, match="the resident holds the lease"):
         night.rollback("shop")

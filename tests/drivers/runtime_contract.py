@@ -533,13 +533,13 @@ class RuntimeContract:
         first = world.runtime.claim_lease(world.environment, "a", NOON, 60)
         assert world.runtime.claim_lease(world.environment, "a", NOON + timedelta(seconds=29), 60) == first
         later = world.runtime.claim_lease(world.environment, "a", NOON + timedelta(seconds=31), 60)
-        assert later.expires == NOON + timedelta(seconds=91)
+        assert (later.expires, later.before) == (NOON + timedelta(seconds=91), "")
         assert later.generation > first.generation
 
     def test_an_expired_lease_is_taken_over(self, world: World) -> None:
         first = world.runtime.claim_lease(world.environment, "a", NOON, 60)
         taken = world.another().claim_lease(world.environment, "b", NOON + timedelta(seconds=60), 60)
-        assert taken.holder == "b"
+        assert (taken.holder, taken.before) == ("b", "a")
         assert taken.generation > first.generation
         assert world.runtime.claim_lease(world.environment, "a", NOON + timedelta(seconds=61), 60) == taken
 
@@ -554,7 +554,8 @@ class RuntimeContract:
         world.another().release_lease(world.environment, "b")
         assert world.another().claim_lease(world.environment, "b", NOON, 60).holder == "a"
         world.runtime.release_lease(world.environment, "a")
-        assert world.another().claim_lease(world.environment, "b", NOON, 60).holder == "b"
+        taken = world.another().claim_lease(world.environment, "b", NOON, 60)
+        assert (taken.holder, taken.before) == ("b", "")
 
     def test_a_lease_passed_on_is_for_whoever_works_in_that_container(self, world: World) -> None:
         successor = run(world, "web-1.next")

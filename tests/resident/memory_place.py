@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.apply import Applier
+from reconciler.audit import Ledger
 from reconciler.claim import Claim
 from reconciler.drivers.clock import VirtualClock
 from reconciler.drivers.memory import MemoryRuntime, MemoryStore, Repository, World
@@ -47,7 +48,7 @@ class MemoryPlace:
 
     def claim(self, holder: str) -> Claim:
         """Return somebody's side of the lease."""
-        return Claim(self.runtime, self.clock, holder)
+        return Claim(self.runtime, self.clock, holder, Ledger(self.store, self.clock))
 
     def pass_time(self, seconds: float) -> None:
         """Let time go on, at least a little: as long as a wait takes that nobody rings."""

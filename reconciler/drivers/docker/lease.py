@@ -10,6 +10,7 @@ to be followed by one that nobody holds.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.drivers.docker.connection import Connection, path_of
@@ -32,7 +33,9 @@ def claim(connection: Connection, environment: str, holder: str, now: datetime, 
         return force
     wanted = Lease(holder, now + timedelta(seconds=ttl_seconds), force.generation + 1 if force else 1)
     _create(connection, environment, wanted)
-    return _settled(connection, environment, wanted)
+    settled = _settled(connection, environment, wanted)
+    before = force.holder if force and settled.holder == holder != force.holder else NOBODY
+    return replace(settled, before=before)
 
 
 def release(connection: Connection, environment: str, holder: str) -> None:

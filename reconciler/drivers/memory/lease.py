@@ -23,7 +23,8 @@ def claim(engine: Engine, environment: str, holder: str, now: datetime, ttl_seco
     gone = force.holder != holder and _is_gone(engine, force.holder)
     due = gone or force.may_be_taken(holder, now, ttl_seconds)
     wanted = replace(force, holder=holder, expires=now + timedelta(seconds=ttl_seconds))
-    return _follow(engine, environment, wanted) if due else force
+    before = force.holder if force.holder != holder else ""
+    return replace(_follow(engine, environment, wanted), before=before) if due else force
 
 
 def release(engine: Engine, environment: str, holder: str) -> None:
