@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--project-directory", metavar="DIR", help="where relative paths start; the first file's directory by default")
     add("--env-file", action="append", default=[], metavar="FILE", help="variables, instead of .env")
     add("--profile", action="append", default=[], metavar="NAME", help="profile to enable; * for all")
+    add("--no-interpolate", action="store_true", help="leave variables as they are written")
     add("--format", choices=("yaml", "json"), default="yaml", help="format of the output")
     add("-q", "--quiet", action="store_true", help="only check")
     for kind in _LISTINGS:
@@ -34,19 +35,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the project on stdout, warnings and problems on stderr. Returns 0, or 1 when Compose would refuse it."""
     from reconciler.errors import InvalidState
-    from reconciler.load.compose import load_project
+    from reconciler.load.compose import load_as_written, load_project
     from reconciler.wiring import whole_machine
 
     standing = Path.cwd()
     files = whole_machine()
     try:
-        project = load_project(files, request_of(args, standing, os.environ))
+        load = load_as_written if args.no_interpolate else load_project
+        project = load(files, request_of(args, standing, os.environ))
     except InvalidState as invalid:
         _complain(invalid.problems, files, standing)
         return 1
     _complain(project.warnings, files, standing)
     if not args.quiet:
-        sys.stdout.write(printed(project, args.format, args.listing))
+        sys.stdout.write(printed(project, args.format, args.listing, interpolated=not args.no_interpolate))
     return 0
 
 
@@ -69,17 +71,20 @@ def request_of(args: argparse.Namespace, standing: Path, environment: Mapping[st
     )
 
 
-def printed(project: Project, kind: str, listing: str | None) -> str:
-    """Return the text to print. A `$` is doubled, so that Compose reads the output as it stands."""
+def printed(project: Project, kind: str, listing: str | None, *, interpolated: bool = True) -> str:
+    """Return the text to print. Where variables were replaced, a `$` is doubled, so that Compose reads it as it stands."""
     if listing:
         return "".join(f"{line}\n" for line in _LISTINGS[listing](project))
-    if kind == "json":
-        from reconciler.load.printed import json_document
+    from reconciler.load.printed import json_document, sorted_yaml, yaml_text
 
-        return json.dumps(json_document(project), indent=2, sort_keys=True, ensure_ascii=False).replace("$", "$$") + "\n"
-    from reconciler.load.printed import yaml_text
+    if not interpolated:
+        return _json(project.document) if kind == "json" else sorted_yaml(project.document)
+    text = _json(json_document(project)) if kind == "json" else yaml_text(project)
+    return text.replace("$", "$$")
 
-    return yaml_text(project).replace("$", "$$")
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _complain(problems: Iterable[Problem], files: Files, standing: Path) -> None:

@@ -18,9 +18,12 @@ from reconciler.load.scalars import render
 _Change = Callable[[Node, Path, Notes], Node]
 
 
-def canonical(document: Node, notes: Notes) -> Node:
-    """Return the document with every short form written out."""
-    return _changed(document, (), notes, _TOP)
+def canonical(document: Node, notes: Notes, *, interpolated: bool = True) -> Node:
+    """Return the document with every short form written out.
+
+    While variables still stand in it, a short form that cannot be read stays as it is written.
+    """
+    return _changed(document, (), notes, _TOP if interpolated else _AS_WRITTEN)
 
 
 def _changed(node: Node, path: Path, notes: Notes, changes: Mapping[str, _Change]) -> Node:
@@ -32,6 +35,18 @@ def _changed(node: Node, path: Path, notes: Notes, changes: Mapping[str, _Change
     for name in entries if every else changes.keys() & entries.keys():
         entries[name] = (every or changes[name])(entries[name], (*path, name), notes)
     return node.with_value(entries)
+
+
+def _if_readable(change: _Change) -> _Change:
+    def changed(node: Node, path: Path, notes: Notes) -> Node:
+        own = Notes()
+        written_out = change(node, path, own)
+        if own.problems:
+            return node
+        notes.warnings += own.warnings
+        return written_out
+
+    return changed
 
 
 def _below(changes: Mapping[str, _Change]) -> _Change:
@@ -312,3 +327,12 @@ _TOP: Mapping[str, _Change] = {
     "configs": _below({"*": _external}),
     "secrets": _below({"*": _external}),
 }
+
+_SERVICE_AS_WRITTEN: Mapping[str, _Change] = {
+    **_SERVICE,
+    "devices": _each(_if_readable(_device)),
+    "environment": _if_readable(_pairs),
+    "ports": _if_readable(_ports),
+}
+
+_AS_WRITTEN: Mapping[str, _Change] = {**_TOP, "services": _below({"*": _below(_SERVICE_AS_WRITTEN)})}

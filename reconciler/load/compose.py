@@ -9,17 +9,17 @@ from typing import Any
 from reconciler.errors import Mark, Problem
 from reconciler.load.consistency import check_consistency
 from reconciler.load.documents import CONTENT, load_documents
-from reconciler.load.node import Node
+from reconciler.load.node import Node, marks, plain
 from reconciler.load.normalise import normalise
 from reconciler.load.notes import Notes, Path, Unset, unique
 from reconciler.load.render import render
 from reconciler.load.scope import Scope
-from reconciler.load.selection import ComposeRequest, project_name, select
+from reconciler.load.selection import ComposeRequest, Selection, project_name, select
 from reconciler.load.sources import Sources
 from reconciler.load.variables import service_environment, service_labels
 from reconciler.ports import Files
 
-__all__ = ["ComposeRequest", "Project", "Unset", "load_project"]
+__all__ = ["ComposeRequest", "Project", "Unset", "load_as_written", "load_project"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,19 @@ class Project:
 def load_project(files: Files, request: ComposeRequest) -> Project:
     """Load a project. Raises InvalidState with everything Compose would refuse, in one go."""
     notes = Notes()
-    sources = Sources(files, request.root, notes)
-    selection = select(request, sources)
-    name = project_name(request, selection, sources)
-    variables = {**selection.variables, "COMPOSE_PROJECT_NAME": name}
-    scope = Scope(sources, notes, selection.directory, selection.directory, variables, request.home)
+    selection, name, scope = _surveyed(files, request, notes)
+    variables = scope.variables
     model = normalise(_said(selection.files, scope), name, variables)
     disabled = _disabled(model, selection.profiles)
-    document, marks = render(_with_env_files(model, disabled, scope), notes)
+    document, places = render(_with_env_files(model, disabled, scope), notes)
     contents = _take_contents(document)
     off = _take_services(document, disabled)
-    check_consistency(document, off, marks, notes)
+    check_consistency(document, off, places, notes)
     notes.stop_if_wrong()
     return Project(
         name,
         _without_unused(document),
-        marks,
+        places,
         disabled,
         _profiles(document["services"], off),
         contents,
@@ -82,6 +79,38 @@ def load_project(files: Files, request: ComposeRequest) -> Project:
         tuple(notes.inputs),
         variables,
     )
+
+
+def load_as_written(files: Files, request: ComposeRequest) -> Project:
+    """Load a project whose variables nobody replaces: merged, short forms written out, paths resolved, but no value read.
+
+    Every service and resource is in the document, used or not. Raises InvalidState with everything Compose would refuse.
+    """
+    notes = Notes()
+    selection, name, scope = _surveyed(files, request, notes, interpolated=False)
+    model = normalise(_said(selection.files, scope), name, None)
+    notes.stop_if_wrong()
+    document = plain(model)
+    return Project(
+        name,
+        document,
+        dict(marks(model)),
+        profiles=_profiles(document.get("services", {})),
+        warnings=unique(notes.warnings),
+        inputs=tuple(notes.inputs),
+    )
+
+
+def _surveyed(
+    files: Files, request: ComposeRequest, notes: Notes, *, interpolated: bool = True
+) -> tuple[Selection, str, Scope]:
+    """Return what makes up the project, its name, and against what its files are read."""
+    sources = Sources(files, request.root, notes)
+    selection = select(request, sources)
+    name = project_name(request, selection, sources, interpolated=interpolated)
+    variables = {**selection.variables, "COMPOSE_PROJECT_NAME": name}
+    directory = selection.directory
+    return selection, name, Scope(sources, notes, directory, directory, variables, request.home, (), interpolated)
 
 
 def _said(files: tuple[str, ...], scope: Scope) -> Node:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.errors import Mark
-from reconciler.load.canonical import canonical
 from reconciler.load.defaults import with_defaults
 from reconciler.load.distinct import distinct
 from reconciler.load.exclusive import check_exclusive
@@ -37,7 +36,7 @@ def load_documents(files: tuple[str, ...], scope: Scope) -> Node:
     model = with_defaults(model)
     check_exclusive(model, scope.notes)
     model = resolve_paths(model, scope.folder, scope.home, scope.notes, scope.sources.root)
-    return _with_variables(model, scope)
+    return _with_variables(model, scope) if scope.interpolated else model
 
 
 def _with_document(model: Node, document: Node, file: str, scope: Scope) -> Node:
@@ -49,7 +48,7 @@ def _with_document(model: Node, document: Node, file: str, scope: Scope) -> Node
     kept = apply_includes(kept, file, scope, load_documents)
     merged = distinct(merge(forget(model, resets), kept, scope.notes))
     checked = _without_version(validate(merged, scope.notes), scope)
-    return distinct(canonical(checked, scope.notes))
+    return distinct(scope.canonical(checked))
 
 
 def _without_version(model: Node, scope: Scope) -> Node:

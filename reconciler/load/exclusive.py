@@ -47,10 +47,11 @@ def _check_service(service: Node, path: Path, notes: Notes) -> None:
             notes.problem("R055", "invalid port: host_ip is no IP address", address, (*path, "ports", index, "host_ip"))
     for name in ("ports", "volumes", "devices"):
         for index, entry in _items(service, name):
-            if not _at(entry, "target"):
+            # A text is a short form whose variables nobody has replaced.
+            if not isinstance(entry.value, str) and not _at(entry, "target"):
                 notes.problem("R035", f"an entry of {name} needs a target", entry, (*path, name, index))
     for index, device in _items(service, "devices"):
-        if not _at(device, "source"):
+        if not isinstance(device.value, str) and not _at(device, "source"):
             notes.problem("R035", "an entry of devices needs a source", device, (*path, "devices", index))
     for index, request in _items(service, "gpus"):
         _check_request(request, (*path, "gpus", index), notes)

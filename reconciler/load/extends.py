@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from posixpath import dirname, relpath
 
-from reconciler.load.canonical import canonical
 from reconciler.load.distinct import distinct
 from reconciler.load.merge import merge, merge_service
 from reconciler.load.node import Node
@@ -103,7 +102,7 @@ class _Extender:
         for document in documents:
             kept, resets = take_resets(document, notes)
             model = merge(forget(model, resets), self.scope.interpolate(kept, notes), notes)
-            model = distinct(canonical(distinct(model), notes))
+            model = distinct(self.scope.canonical(distinct(model), notes))
         model = resolve_paths(model, relpath(dirname(path), self.scope.directory), self.scope.home, notes)
         services = model.value.get("services") if isinstance(model.value, dict) else None
         found = services.value if services and isinstance(services.value, dict) else {}

@@ -13,8 +13,11 @@ _NAMED = ("networks", "volumes", "configs", "secrets")
 _NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 
-def normalise(model: Node, project: str, variables: Mapping[str, str]) -> Node:
-    """Return the model with everything said that Compose implies for a project of this name."""
+def normalise(model: Node, project: str, variables: Mapping[str, str] | None) -> Node:
+    """Return the model with everything said that Compose implies for a project of this name.
+
+    Without `variables` nothing is read yet: environments stay as they are written, and a number of replicas where it is.
+    """
     entries = dict(model.value) if isinstance(model.value, dict) else {}
     entries["name"] = replace(entries.get("name", model), value=project)
     services = {name: _service(child, variables) for name, child in _fields(entries.get("services")).items()}
@@ -32,16 +35,16 @@ def normalise(model: Node, project: str, variables: Mapping[str, str]) -> Node:
     return model.with_value(entries)
 
 
-def _service(service: Node, variables: Mapping[str, str]) -> Node:
+def _service(service: Node, variables: Mapping[str, str] | None) -> Node:
     entries = dict(_fields(service))
     _connect(service, entries)
     if "pull_policy" in entries and entries["pull_policy"].value == "if_not_present":
         entries["pull_policy"] = entries["pull_policy"].with_value("missing")
-    if "deploy" in entries and "scale" in entries:
+    if "deploy" in entries and "scale" in entries and variables is not None:
         entries["deploy"] = _deploy(entries["deploy"], entries["scale"])
     if "build" in entries:
         entries["build"] = _build(entries["build"], variables)
-    if "environment" in entries:
+    if "environment" in entries and variables is not None:
         entries["environment"] = _environment(entries["environment"], variables)
     if "volumes" in entries:
         entries["volumes"] = _mounts(entries["volumes"])
@@ -67,15 +70,21 @@ def _deploy(deploy: Node, scale: Node) -> Node:
     return deploy.with_value({"replicas": scale, **deploy.value})
 
 
-def _build(build: Node, variables: Mapping[str, str]) -> Node:
+def _build(build: Node, variables: Mapping[str, str] | None) -> Node:
     entries = {"context": build.with_value("."), **_fields(build)}
     if not entries.keys() & {"dockerfile", "dockerfile_inline"}:
         entries["dockerfile"] = build.with_value("Dockerfile")
     if "args" in entries:
-        arguments = _fields(_environment(entries["args"], variables))
-        known = {name: child for name, child in arguments.items() if child.value is not None}
-        entries["args"] = entries["args"].with_value(known)
+        entries["args"] = _arguments(entries["args"], variables)
     return build.with_value(entries)
+
+
+def _arguments(arguments: Node, variables: Mapping[str, str] | None) -> Node:
+    """A name without a value is no argument."""
+    if variables is None and isinstance(arguments.value, list):
+        return arguments.with_value([item for item in arguments.value if "=" in str(item.value)])
+    named = _fields(_environment(arguments, variables or {}))
+    return arguments.with_value({name: child for name, child in named.items() if child.value is not None})
 
 
 def _environment(environment: Node, variables: Mapping[str, str]) -> Node:
@@ -134,7 +143,8 @@ def _named(resource: Node, key: str, project: str) -> Node:
     fields = _fields(resource)
     if "name" in fields and fields["name"].value is not None:
         return resource
-    external = "external" in fields and fields["external"].value is True
+    # A text where nothing is read yet, by the words of Go's strconv.ParseBool.
+    external = "external" in fields and str(fields["external"].value).lower() in ("true", "t", "1")
     name = key if external else f"{project}_{key}"
     return resource.with_value({**fields, "name": resource.with_value(name)})
 

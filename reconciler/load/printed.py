@@ -25,6 +25,11 @@ def yaml_text(project: Project) -> str:
     return "".join(f"{line}\n" for line in yaml_lines({name: _sorted(document[name]) for name in names}))
 
 
+def sorted_yaml(document: Mapping[str, Any]) -> str:
+    """Return the text that `--format yaml` prints for a project whose variables nobody replaced."""
+    return "".join(f"{line}\n" for line in yaml_lines(_sorted(document)))
+
+
 _Change = Callable[[Any], Any]
 
 

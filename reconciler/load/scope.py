@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.load.canonical import canonical
 from reconciler.load.node import Node
 from reconciler.load.notes import Notes
 from reconciler.load.sources import Sources
@@ -20,6 +21,7 @@ class Scope:
                   same seen from the project that includes it, because that one joins the rest
     home          the home directory, or None to leave `~` alone
     chain         the files that led here by include, for cycles
+    interpolated  whether variables are replaced; else values stay as they are written
     """
 
     sources: Sources
@@ -29,7 +31,12 @@ class Scope:
     variables: Mapping[str, str] = field(repr=False)
     home: str | None = None
     chain: tuple[str, ...] = ()
+    interpolated: bool = True
 
     def interpolate(self, document: Node, notes: Notes | None = None) -> Node:
         """Return the document with variables replaced and typed values cast; problems and unset names are noted."""
-        return substitute(document, self.variables.get, notes or self.notes)
+        return substitute(document, self.variables.get, notes or self.notes) if self.interpolated else document
+
+    def canonical(self, document: Node, notes: Notes | None = None) -> Node:
+        """Return the document with every short form written out; problems are noted."""
+        return canonical(document, notes or self.notes, interpolated=self.interpolated)

@@ -86,8 +86,8 @@ def select(request: ComposeRequest, sources: Sources) -> Selection:
     return Selection(files, directory, variables, profiles)
 
 
-def project_name(request: ComposeRequest, selection: Selection, sources: Sources) -> str:
-    """Return the project's name; what makes it invalid is noted."""
+def project_name(request: ComposeRequest, selection: Selection, sources: Sources, *, interpolated: bool = True) -> str:
+    """Return the project's name; what makes it invalid is noted. A name in a file may hold variables."""
     given = request.name or selection.variables.get("COMPOSE_PROJECT_NAME", "")
     if given:
         if normalised_name(given) != given:
@@ -96,7 +96,7 @@ def project_name(request: ComposeRequest, selection: Selection, sources: Sources
     written = _written_name(selection.files, sources)
     if written is None:
         written = Node(request.fallback_name or basename(selection.directory), Mark(sources.name(selection.files[0])))
-    else:
+    elif interpolated:
         written = _interpolated_name(written, selection.variables, sources.notes)
     name = normalised_name(str(written.value))
     if not name:

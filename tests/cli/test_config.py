@@ -64,6 +64,51 @@ def test_yaml_is_the_default_and_starts_with_the_name(shop: Path, capsys: pytest
     assert capsys.readouterr().out.startswith("name: shop\nservices:\n  web:\n    image: web:1\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["--images"], "shop-api\nweb:${TAG:-1}\n"),
+        (["--services"], "api\nweb\n"),
+        (["--profiles"], "more\n"),
+        (["--quiet"], ""),
+    ],
+)
+def test_a_listing_without_interpolation_leaves_variables_and_names_every_service(
+    shop: Path, capsys: pytest.CaptureFixture[str], words: list[str], printed: str
+) -> None:
+    assert run("--no-interpolate", *words) == 0
+    assert capsys.readouterr() == (printed, "")
+
+
+def test_without_interpolation_no_dollar_is_doubled(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--no-interpolate", "--format", "json") == 0
+    web = json.loads(capsys.readouterr().out)["services"]["web"]
+    assert (web["image"], web["labels"]) == ("web:${TAG:-1}", {"price": "$$5"})
+
+
+def test_yaml_without_interpolation_is_sorted(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "compose.yaml").write_text("x-n: $N\nservices: {b: {scale: $S, image: i}, a: {image: i}}\n", "utf-8")
+    assert run("--no-interpolate") == 0
+    written = """
+name: shop
+networks:
+  default:
+    name: shop_default
+services:
+  a:
+    image: i
+    networks:
+      default: null
+  b:
+    image: i
+    networks:
+      default: null
+    scale: "$S"
+x-n: "$N"
+"""
+    assert capsys.readouterr() == (written.lstrip(), "")
+
+
 def test_a_file_given_from_elsewhere_brings_its_directory(
     shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

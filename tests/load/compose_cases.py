@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import yaml
 
 from reconciler.cli import config
 from reconciler.drivers.directory import DirectoryFiles
-from reconciler.load.compose import Project, load_project
+from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.printed import json_document
+from reconciler.ports import Files
 
 TABLES = Path(__file__).parent / "conformance"
 
@@ -27,10 +28,10 @@ def given_cases() -> list[dict[str, Any]]:
     return [_given(row) for row in json.loads((TABLES / "cases.json").read_text("utf-8"))]
 
 
-def own_cases() -> list[dict[str, Any]]:
-    """Return the cases of own.yaml with the reference's answers from own.json."""
-    answers = json.loads((TABLES / "own.json").read_text("utf-8"))
-    cases = yaml.safe_load((TABLES / "own.yaml").read_text("utf-8"))
+def own_cases(table: str = "own") -> list[dict[str, Any]]:
+    """Return the cases of own.yaml, or of another such table, with the reference's answers from own.json."""
+    answers = json.loads((TABLES / f"{table}.json").read_text("utf-8"))
+    cases = yaml.safe_load((TABLES / f"{table}.yaml").read_text("utf-8"))
     return [{"table": name.split()[0], "name": name, "expect": answers[name], **case} for name, case in cases.items()]
 
 
@@ -47,7 +48,9 @@ def large_cases() -> list[dict[str, Any]]:
     ]
 
 
-def load_case(case: Mapping[str, Any], folder: Path) -> Project:
+def load_case(
+    case: Mapping[str, Any], folder: Path, load: Callable[[Files, ComposeRequest], Project] = load_project
+) -> Project:
     """Load a case laid out in the folder's `project` directory, through the options of `reconciler config`."""
     top = folder / "project"
     for path, text in case["files"].items():
@@ -55,7 +58,7 @@ def load_case(case: Mapping[str, Any], folder: Path) -> Project:
         (top / path).write_text(text, "utf-8")
     environment = {"PATH": os.environ["PATH"], "HOME": "/root"} | case.get("env", {})
     request = config.request_of(parse(case.get("args", [])), top / case.get("cwd", ""), environment)
-    return load_project(DirectoryFiles(Path("/"), follow_links=True), request)
+    return load(DirectoryFiles(Path("/"), follow_links=True), request)
 
 
 def parse(words: Iterable[str]) -> argparse.Namespace:

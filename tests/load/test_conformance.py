@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose_cases import TABLES, given_cases, large_cases, load_case, own_cases, shown, wanted
+from compose_cases import TABLES, comparable, given_cases, large_cases, load_case, own_cases, shown, wanted
 
 from reconciler.errors import InvalidState
+from reconciler.load.compose import load_as_written
 
 CASES = [*given_cases(), *own_cases(), *large_cases()]
 KNOWN_FAILURES: dict[str, str] = json.loads((TABLES / "known-failures.json").read_text("utf-8"))
@@ -39,6 +40,15 @@ def test_a_case_means_what_compose_says(
             load_case(case, tmp_path)
     else:
         assert shown(load_case(case, tmp_path)) == wanted(case, tmp_path)
+
+
+@pytest.mark.parametrize("case", own_cases("as-written"), ids=lambda case: case["name"])
+def test_without_interpolation_a_case_stays_as_it_is_written(case: dict[str, Any], tmp_path: Path) -> None:
+    if "error" in case["expect"]:
+        with pytest.raises(InvalidState):
+            load_case(case, tmp_path, load_as_written)
+    else:
+        assert comparable(load_case(case, tmp_path, load_as_written).document) == wanted(case, tmp_path)
 
 
 def test_every_known_failure_names_a_case() -> None:
