@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,15 +12,28 @@ from typing import Any
 
 import yaml
 
+from reconciler.cli.diff import printed
 from reconciler.load.loading import load
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Suspension
-from reconciler.model.observed import Engine, Instance, Neighbour, ObservedState, ObservedVolume, Phase, Probe
+from reconciler.model.observed import (
+    Engine,
+    Instance,
+    Neighbour,
+    ObservedNetwork,
+    ObservedState,
+    ObservedVolume,
+    Phase,
+    Probe,
+)
+from reconciler.model.plan import Plan
 from reconciler.model.source import Revision
 from reconciler.model.spec import spec_hash
 from reconciler.plan import make_plan, render
 from reconciler.plan.assume import assume
+from reconciler.plan.contrast import contrasts
+from reconciler.plan.narrow import narrowed
 from reconciler.ports import FileKind
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -66,9 +80,20 @@ def desired_state(text: str, revision: str, files: dict[str, str] | None = None)
 
 def printed_plan(case: dict[str, Any]) -> str:
     """Return the case's plan with every action."""
+    return render.text(planned(case), actions=True)
+
+
+def planned(case: dict[str, Any]) -> Plan:
+    """Return the plan that a case leads to, of one stack where it names that."""
     desired, observed, history, previous = situation(case)
-    plan = make_plan(desired, observed, history, previous)
-    return render.text(plan, actions=True)
+    plan = make_plan(desired, observed, history, previous, frozenset(case.get("busy", ())))
+    return narrowed(plan, case["only"]) if "only" in case else plan
+
+
+def printed_contrasts(case: dict[str, Any]) -> str:
+    """Return where what runs in a case differs from what Git asks."""
+    desired, observed, history, _ = situation(case)
+    return printed(contrasts(desired, observed, history))
 
 
 def situation(case: dict[str, Any]) -> tuple[DesiredState, ObservedState, History, DesiredState | None]:
@@ -105,9 +130,12 @@ def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredS
     }
     overruled = {name: Overrule(wanted.revision.id, reason) for name, reason in said.get("overruled", {}).items()}
     handed = {new_id(name): NOW - timedelta(seconds=ago) for name, ago in said.get("handed", {}).items()}
+    retries = {key: Backoff(1, NOW, NOW + timedelta(seconds=10), why) for key, why in said.get("retries", {}).items()}
+    retried = {name: NOW - timedelta(seconds=ago) for name, ago in said.get("retried", {}).items()}
     return History(
         KEY, fresh=said.get("fresh", False), applied=applied or "", quarantine=quarantine, heals=heals, jobs=jobs,
-        updated=updated, replaced=replaced, suspended=suspended, overruled=overruled, handed=handed,
+        updated=updated, replaced=replaced, suspended=suspended, overruled=overruled, handed=handed, retries=retries,
+        retried=retried, pulled=frozenset(said.get("pulled", ())), ran=said.get("ran", {}),
     )  # fmt: skip
 
 
@@ -135,13 +163,42 @@ def _observed(case: dict[str, Any], before: DesiredState | None, wanted: Desired
     }
     return replace(
         observed,
+        engine=replace(observed.engine, **case.get("engine", {})),
         instances=tuple(instances.values()),
-        networks=tuple(one for one in observed.networks if one.name not in case.get("no networks", [])),
-        volumes=(*observed.volumes, *_lease(wanted, instances, case.get("keeper", ""))),
+        networks=_networks(case, observed, instances),
+        volumes=(*_volumes(case, observed), *_lease(wanted, instances, case.get("keeper", ""))),
         images={**known, **{image.id: image for image in known.values() if image}},
+        contents={
+            (instances[name].id, path): digest
+            for name, found in case.get("contents", {}).items()
+            for path, digest in found.items()
+        },
+        digests=case.get("digests", {}),
         neighbours=neighbours,
         unknown=frozenset(case.get("unknown", [])),
     )
+
+
+def _networks(case: dict[str, Any], observed: ObservedState, instances: dict[str, Instance]) -> tuple[ObservedNetwork, ...]:
+    """Those of the case take the place of the ones that would be there."""
+    said = {
+        name: ObservedNetwork(
+            new_id(name), name, one.get("labels", {}), users=frozenset(instances[user].id for user in one.get("users", ()))
+        )
+        for name, one in case.get("networks", {}).items()
+    }
+    there = {one.name: one for one in observed.networks if one.name not in case.get("no networks", [])}
+    return tuple({**there, **said}.values())
+
+
+def _volumes(case: dict[str, Any], observed: ObservedState) -> tuple[ObservedVolume, ...]:
+    said = {
+        name: ObservedVolume(name, one.get("labels", {}), one.get("detail", {}))
+        for name, one in case.get("volumes", {}).items()
+    }
+    unmarked = case.get("no job marks", False)
+    there = {one.name: one for one in observed.volumes if not (unmarked and labels.JOB in one.labels)}
+    return tuple({**there, **said}.values())
 
 
 def _lease(wanted: DesiredState, instances: dict[str, Instance], keeper: str) -> Iterator[ObservedVolume]:
@@ -166,8 +223,13 @@ def _alter(instances: dict[str, Instance], name: str, said: Any) -> None:
         detail["Mounts"] = said["mounts"]
     if "start error" in said:
         detail["State"] = {"Error": said["start error"]}
+    if "image" in said:
+        detail["Config"] |= {"Image": said["image"]}
+        instance = replace(instance, image_id=new_id(said["image"]), labels={**instance.labels, labels.SPEC: "test:other"})
     instances[name] = replace(
         instance,
+        labels=said.get("labels", instance.labels),
+        oom_killed=said.get("out of memory", False),
         phase=Phase(said.get("phase", instance.phase)),
         probe=Probe(said.get("probe", instance.probe)),
         exit_code=said.get("exit", instance.exit_code),
@@ -195,3 +257,11 @@ def new_id(name: str) -> str:
 def read_case(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text())
     return loaded
+
+
+def hold_to(path: Path, key: str, text: str) -> None:
+    """Compare a text with what the case file says at its end; with ACCEPT=1 it says so from then on."""
+    if os.environ.get("ACCEPT"):
+        kept = path.read_text().split(f"\n{key}: |\n")[0].rstrip("\n")
+        path.write_text(f"{kept}\n{key}: |\n" + "".join(f"  {line}\n" for line in text.splitlines()))
+    assert text == read_case(path)[key]
