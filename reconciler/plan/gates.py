@@ -1,7 +1,8 @@
 """What must hold before a container of a service may start?
 
-In this order: the stacks its stack needs, lower waves of its own stack, its dependencies. A change of a service waits for
-*changed* dependencies to be current and ready; bringing back what already ran only needs somebody to answer.
+In this order: the stacks its stack needs, lower waves of its own stack, its dependencies, those whose namespaces it lives
+in. A change of a service waits for *changed* dependencies to be current and ready; bringing back what already ran only
+needs somebody to answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from reconciler.model.desired import Condition, Dependency, Service
 from reconciler.model.observed import Probe
 from reconciler.plan.finished import finished, settled
+from reconciler.plan.order import owners
 from reconciler.plan.readiness import is_complete, is_ready, why_failed
 from reconciler.plan.view import Member, ServiceView, Slot, World
 
@@ -25,6 +27,7 @@ def _conditions(world: World, service: Service, healing: bool) -> Iterator[str]:
         yield from _needs(world, service)
         yield from _waves(world, service)
     yield from _dependencies(world, service, healing)
+    yield from _owners(world, service)
 
 
 def _needs(world: World, service: Service) -> Iterator[str]:
@@ -79,6 +82,14 @@ def _satisfies(world: World, view: ServiceView, member: Member, condition: Condi
             return instance.running and instance.probe is Probe.HEALTHY
         case Condition.COMPLETED:
             return instance.ended and instance.exit_code == 0
+
+
+def _owners(world: World, service: Service) -> Iterator[str]:
+    """Nothing starts in the namespaces of what does not run, also of what ended well and is about to be replaced."""
+    for name in owners(service):
+        first = next(iter(world.views[f"{service.stack}/{name}"].slots), None)
+        if first and not any(member and member.instance.running for member in (first.current, first.stale)):
+            yield f"{name} runs"
 
 
 def _aim(view: ServiceView) -> str:

@@ -16,6 +16,7 @@ from reconciler.plan.jobs import run_job
 from reconciler.plan.keeper import keeper_of, with_keeper
 from reconciler.plan.memory import Memory
 from reconciler.plan.moved import moved_away
+from reconciler.plan.namespaces import blocked_by_owner
 from reconciler.plan.order import needs_first, owners
 from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
@@ -138,6 +139,9 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     if service.id in draft.busy:
         draft.wait(service.id, "go on", "what is in flight has ended")
         return
+    if alone := blocked_by_owner(world, view):
+        draft.blocked.append(alone)
+        return
     if service.id in world.frozen:
         tend(work)
         return
@@ -176,9 +180,7 @@ def _hosts(world: World, view: ServiceView) -> list[ServiceView]:
 
 
 def _changes_networks(view: ServiceView, draft: Draft) -> bool:
-    """A container of it leaves a network that is made anew, and comes back, in this very plan."""
-    if not any(one.network in draft.renewed for one in view.service.networks):
-        return False
+    """A container of it leaves a network that is made anew in this very plan, and comes back where Git asks for that."""
     ids = {member.instance.id for member in view.members}
     targets = (getattr(action.change, "target", None) for action in draft.actions if "/network/" in action.id)
     return any(target is not None and target.id in ids for target in targets)

@@ -95,6 +95,11 @@ class Service:
         return self.kind.works or not self.replicas
 
     @property
+    def may_end(self) -> bool:
+        """It may end well, for good: nobody is told to start it again."""
+        return self.kind.ends or self.restart in ("no", "on-failure")
+
+    @property
     def conditions(self) -> dict[str, str]:
         """What it waits for, by the service it waits for."""
         return dict(need.split(" ", 1) for need in self.needs)

@@ -229,7 +229,7 @@ def edited(asked: Asked, edits: Sequence[Edit]) -> Asked:
 
 
 LASTING = ("always", "unless-stopped")
-"""Who restarts so stays up. Others may end well, for good: nobody can live in them, or wait for their health."""
+"""Who restarts so stays up. Others may end well, for good: nobody can wait for their health."""
 
 
 def sensible(asked: Asked) -> Asked:
@@ -247,7 +247,7 @@ def sensible(asked: Asked) -> Asked:
 def _sensible(service: Service, before: dict[str, Service], stack: Stack, taken: set[object]) -> Service:
     """A service may only look at those before it, so that nothing waits in a circle."""
     owner = before.get(service.shares)
-    if owner is None or owner.kind.ends or owner.shares or owner.replicas != 1 or owner.restart not in LASTING:
+    if owner is None or owner.shares or owner.replicas != 1:
         service = replace(service, shares="")
     needs = tuple(f"{on} {condition}" for on, condition in service.conditions.items() if _can_come(before.get(on), condition))
     service = replace(service, needs=needs)

@@ -131,6 +131,7 @@ class Witness:
 
     def _may_start(self, container: Container) -> None:
         stack, service = self._asked_for(container)
+        self._may_live(container)
         self._may_write(container, service)
         if not (stack and service) or service.image != container.config["Image"]:
             return
@@ -142,6 +143,13 @@ class Witness:
         if container.started is None:
             for on, condition in service.conditions.items():
                 self._may_follow(container, stack, on, condition)
+
+    def _may_live(self, container: Container) -> None:
+        """Nobody starts a container again and again where the one that it lives with has ended for good."""
+        _, _, handle = container.network_mode.partition("container:")
+        owner = self.world.engine.find(handle) if handle else None
+        if owner is not None and owner.id not in self.running_then:
+            _require(not _is_over(owner), f"{container.name} is started, and lives with {owner.name}, which has ended")
 
     def _may_write(self, container: Container, service: Service | None) -> None:
         """Two containers in one place never write to one volume, unless Git says that the new one comes first."""
@@ -251,6 +259,12 @@ def _succeeded(container: Container) -> bool:
     return container.phase is Phase.EXITED and container.exit_code == 0
 
 
+def _is_over(container: Container) -> bool:
+    """It ended well, and neither the engine nor anything that it serves asks for more."""
+    lasts = container.host["RestartPolicy"]["Name"] in ("always", "unless-stopped")
+    return _succeeded(container) and not (lasts or container.probe or container.ports)
+
+
 def _written(container: Container) -> set[str]:
     return {mount["Name"] for mount in container.mounts if mount["Type"] == "volume" and mount["RW"]}
 
@@ -331,7 +345,8 @@ def expected(asked: Asked, applied: Asked | None) -> Expected:
         waits |= {(one.name, other.name) for one, other in asked.each() if one.name in stack.needs}
         fails = not service.works and not _falls_back(service, before.get(key))
         others = [one for other, one in counts.items() if other != key]
-        if fails or _waits_in_vain(stack, service) or waits & unsure or _is_taken(service, others):
+        fails = fails or _waits_in_vain(stack, service) or _may_be_left_alone(stack, service)
+        if fails or waits & unsure or _is_taken(service, others):
             unsure.add(key)
     return Expected(counts, frozenset(unsure))
 
@@ -340,6 +355,12 @@ def _waits_in_vain(stack: Stack, service: Service) -> bool:
     """It waits for the end of what fails: no release goes past a migration that failed, whatever that falls back to."""
     awaited = (stack.service(on) for on, condition in service.conditions.items() if condition == "completed")
     return any(one is not None and not one.works for one in awaited)
+
+
+def _may_be_left_alone(stack: Stack, service: Service) -> bool:
+    """It lives with one that may end for good; then nobody can start it."""
+    owner = stack.service(service.shares)
+    return owner is not None and owner.may_end
 
 
 def _is_taken(service: Service, others: Iterable[Service]) -> bool:
@@ -416,7 +437,7 @@ def _container_differs(world: World, stack: Stack, service: Service, container: 
 
 def _may_rest(service: Service, container: Container) -> bool:
     """What nobody is told to start again, and serves no port, may have ended well."""
-    return _succeeded(container) and service.restart in ("no", "on-failure") and not service.port
+    return _succeeded(container) and service.may_end and not service.port
 
 
 def _places_differ(world: World, stack: Stack, service: Service, container: Container) -> Iterator[str]:
