@@ -50,8 +50,8 @@ def _leave_networks(work: Work, slot: Slot) -> None:
     if member is None or not member.instance.ended:
         return
     for gone in (one.network for one in member.comparison.reattach if one.connected and one.new is None):
-        group = work.open(Verb.UPDATE, "in place", facts(f"network {gone}: no longer in Git"))
-        chain = work.chain(group, slot.number, facts(f"network {gone}: no longer in Git"))
+        reasons = facts(f"network {gone}: no longer in Git")
+        chain = work.chain(work.open(Verb.UPDATE, "in place", reasons), slot.number, reasons)
         chain.then(f"disconnect-{gone}", DisconnectNetwork(target_of(member), gone))
 
 

@@ -75,6 +75,8 @@ def show(value: Any) -> str:
             return ""
         case bool():
             return str(value).lower()
+        case {"Name": name, "Soft": soft, "Hard": hard}:
+            return f"{name}={soft}:{hard}"
         case {"Name": name, **rest}:
             count = rest.get("MaximumRetryCount")
             return f"{name}:{count}" if count else str(name)

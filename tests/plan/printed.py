@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -88,6 +88,24 @@ def planned(case: dict[str, Any]) -> Plan:
     desired, observed, history, previous = situation(case)
     plan = make_plan(desired, observed, history, previous, frozenset(case.get("busy", ())))
     return narrowed(plan, case["only"]) if "only" in case else plan
+
+
+def told(case: dict[str, Any]) -> str:
+    """Return what each change of a case's plan tells the engine, without what is empty."""
+    changes = {one.id: {render.verb_of(one.change): _filled(asdict(one.change))} for one in planned(case).actions}
+    return yaml.safe_dump(changes, sort_keys=False, width=1000)
+
+
+def _filled(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _filled(child) for name, child in value.items() if child not in (None, "", [], (), {})}
+        case list() | tuple():
+            return [_filled(child) for child in value]
+        case bool() | int() | float():
+            return value
+        case _:
+            return str(value)
 
 
 def printed_contrasts(case: dict[str, Any]) -> str:
