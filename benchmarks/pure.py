@@ -27,6 +27,7 @@ from reconciler.model.plan import Change, Plan
 from reconciler.plan import make_plan
 from reconciler.plan.assume import assume
 from reconciler.plan.memory import Memory
+from reconciler.ports import Depth
 
 NAME = "benchmark"
 SECRET = b"of a benchmark, and known to all"
@@ -123,9 +124,9 @@ class Metered(MemoryRuntime):
 
     cost = 0.0
 
-    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         with self._metering():
-            return super().observe(environment, adopted, thorough=thorough)
+            return super().observe(environment, adopted, depth=depth)
 
     def do(self, change: Change) -> None:
         with self._metering():

@@ -21,13 +21,13 @@ from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
-from reconciler.ports import Clock, Runtime, Source, Store
+from reconciler.ports import Clock, Depth, Runtime, Source, Store
 from reconciler.reading import Load, Reader
 from reconciler.record import condense, learn
 from reconciler.steady import Steady, moved
 
 SWEEP_SECONDS = 600.0
-"""How often everything is inspected, whatever events and lists say."""
+"""How often everything is inspected, whatever events and lists say; and how often it is listed at least."""
 
 PATIENCE_SECONDS = 5.0
 """How long a turn of the resident loop waits for its own actions before it goes on beside them."""
@@ -73,6 +73,8 @@ class Reconciler:
     good     the last revision applied whole, loaded (None until there is one)
     versions the revisions that rollbacks name, loaded, by id
     only     the one stack that is worked on; "" for all of them
+    swept    when everything was inspected last, on the monotonic clock; None: nobody knows what it is like
+    listed   when everything was listed last
     memory   what the last plan found out
     """
 
@@ -83,6 +85,7 @@ class Reconciler:
     versions: Mapping[str, DesiredState] = field(default_factory=dict)
     only: str = ""
     swept: float | None = None
+    listed: float | None = None
     trouble: ReconcilerError | None = field(default=None)
     memory: Memory = field(default_factory=Memory)
     steady: Steady = field(init=False)
@@ -213,10 +216,25 @@ class Reconciler:
 
     def _observe(self, desired: DesiredState, history: History, previous: DesiredState | None) -> ObservedState:
         now = self.world.clock.monotonic()
-        thorough = self.swept is None or now - self.swept >= SWEEP_SECONDS
-        observed = observe(self.world.runtime, desired, history, previous, self.memory, thorough=thorough)
-        self.swept = now if thorough else self.swept
+        depth = self._depth(now, desired.environment.interval_seconds)
+        observed = observe(self.world.runtime, desired, history, previous, self.memory, depth=depth)
+        if depth is not Depth.HEARD:
+            self.listed = now
+        if depth is Depth.WHOLE:
+            self.swept = now
         return observed
+
+    def _depth(self, now: float, interval_seconds: float) -> Depth:
+        """What events tell is enough between two lists, and lists are between two sweeps."""
+        if self.swept is None or self.listed is None or now - self.swept >= SWEEP_SECONDS:
+            return Depth.WHOLE
+        return Depth.LISTED if now - self.listed >= min(interval_seconds, SWEEP_SECONDS) else Depth.HEARD
+
+    def until_list(self, interval_seconds: float) -> float:
+        """Return in how many seconds everything is due to be listed; after a turn that could not, in a whole interval."""
+        most = min(interval_seconds, SWEEP_SECONDS)
+        passed = self.world.clock.monotonic() - self.listed if self.listed is not None else 0.0
+        return most - passed if passed < most else most
 
     # --- record ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from reconciler.model.masking import masked
 from reconciler.model.observed import Instance, ObservedState
 from reconciler.plan.memory import Memory
 from reconciler.plan.questions import ask_registry, questions
-from reconciler.ports import Runtime
+from reconciler.ports import Depth, Runtime
 
 ROUNDS = 4
 """Questions lead to questions at most this often: images, those that containers were made from, contents, neighbours."""
@@ -25,12 +25,12 @@ def observe(
     previous: DesiredState | None = None,
     memory: Memory | None = None,
     *,
-    thorough: bool = False,
+    depth: Depth = Depth.LISTED,
     ask_registries: bool = True,
 ) -> ObservedState:
     """Return a snapshot that answers everything a plan will ask. Raises Unreachable when the engine does not answer."""
     adopted = {project for stack in desired.stacks for project in stack.adopt}
-    snapshot = _veiled(runtime.observe(desired.environment.name, sorted(adopted), thorough=thorough), desired)
+    snapshot = _veiled(runtime.observe(desired.environment.name, sorted(adopted), depth=depth), desired)
     if ask_registries and (references := ask_registry(desired, history, snapshot.at)):
         snapshot = replace(snapshot, digests=runtime.digests(references))
     for _ in range(ROUNDS):

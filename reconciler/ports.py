@@ -199,14 +199,27 @@ class Writer(Protocol):
         """
 
 
+class Depth(StrEnum):
+    """How much a look at the engine asks it for.
+
+    heard   what events told of since the last look; as `listed` where no stream of them is open, or it told nothing
+    listed  one sparse list, and what differs there from the last look
+    whole   everything
+    """
+
+    HEARD = "heard"
+    LISTED = "listed"
+    WHOLE = "whole"
+
+
 class Runtime(Protocol):
     """The engine. Every method has a deadline and raises Unreachable past it; a write that ends so may have happened."""
 
-    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         """Return our containers: by owner label of the environment, or by Compose project for adopted ones.
 
         Networks and volumes are all of the engine's, ours or not: a foreign one with a wanted name is a conflict.
-        Cheap when nothing moved (one sparse list; inspects only what changed); `thorough` inspects everything.
+        However little is asked for, the snapshot is never older than what this runtime changed, or told of an event.
         """
 
     def answer(self, questions: Questions) -> Answers:

@@ -13,7 +13,7 @@ from functools import partial
 
 from reconciler.claim import RENEW_SECONDS, Claim
 from reconciler.errors import ReconcilerError, Unreachable
-from reconciler.loop import PATIENCE_SECONDS, SWEEP_SECONDS, Reconciler, next_wake
+from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
 from reconciler.model.status import Operation, Report
 from reconciler.ports import Lease
 from reconciler.wake import Bell, listen
@@ -133,8 +133,9 @@ class Resident:
             report = self.reconciler.failed(woke, problem)
         self.pulse.report = report
         self.tell(report)
-        # However seldom Git is asked: what no event tells is seen by looking.
-        wait = next_wake(report, min(self.interval_seconds, SWEEP_SECONDS), self.reconciler.world.clock.now())
+        # However seldom Git is asked, and however often an event wakes us: what no event tells is seen by looking.
+        until_list = self.reconciler.until_list(self.interval_seconds)
+        wait = next_wake(report, until_list, self.reconciler.world.clock.now())
         return min(1.0, wait) if self.reconciler.applier.busy else wait
 
     def _may_act(self) -> bool:

@@ -15,6 +15,7 @@ from reconciler.cli.place import place_of
 from reconciler.cli.printing import say
 from reconciler.cli.problems import complain_of
 from reconciler.errors import InvalidState, Refused, UsageError
+from reconciler.ports import Depth
 
 if TYPE_CHECKING:
     from reconciler.load.recover import Recovered
@@ -62,7 +63,7 @@ def recovered(runtime: Runtime, environment: str, projects: Iterable[str] = ()) 
     if not chosen:
         hint = "containers that docker compose did not make cannot be adopted"
         raise UsageError("no Compose project that nobody owns has a container here", hint=hint)
-    observed = _with_images(runtime, runtime.observe(environment, chosen, thorough=True))
+    observed = _with_images(runtime, runtime.observe(environment, chosen, depth=Depth.WHOLE))
     return tuple(recover(name, observed) for name in chosen)
 
 

@@ -49,6 +49,7 @@ from reconciler.model.plan import (
     UnpauseInstance,
     UpdateInstance,
 )
+from reconciler.ports import Depth
 
 MIB = 1024 * 1024
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -134,7 +135,7 @@ class RuntimeContract:
 
     def test_an_equal_look_gives_equal_containers(self, world: World) -> None:
         run(world, "web-1")
-        assert look(world).instances == look(world).instances == look(world, thorough=True).instances
+        assert look(world).instances == look(world).instances == look(world, Depth.WHOLE).instances
 
     def test_a_thorough_look_sees_what_the_list_does_not_show(self, world: World) -> None:
         target = run(world, "web-1")
@@ -142,7 +143,7 @@ class RuntimeContract:
         other = world.another()
         other.observe(world.environment)
         other.do(UpdateInstance(target, {"Memory": 64 * MIB, "MemorySwap": 128 * MIB}))
-        (seen,) = look(world, thorough=True).instances
+        (seen,) = look(world, Depth.WHOLE).instances
         assert seen.detail["HostConfig"]["Memory"] == 64 * MIB
 
     def test_a_project_is_seen_only_when_it_is_adopted(self, world: World) -> None:
@@ -217,7 +218,7 @@ class RuntimeContract:
         target = run(world, "web-1", host={"Memory": 32 * MIB, "MemorySwap": 64 * MIB})
         policy = {"Name": "on-failure", "MaximumRetryCount": 3}
         do(world, UpdateInstance(target, {"Memory": 48 * MIB, "MemorySwap": 96 * MIB, "RestartPolicy": policy}))
-        (seen,) = look(world, thorough=True).instances
+        (seen,) = look(world, Depth.WHOLE).instances
         assert (seen.id, seen.running) == (target.id, True)
         assert seen.detail["HostConfig"]["Memory"] == 48 * MIB
         assert seen.detail["HostConfig"]["RestartPolicy"] == policy
@@ -325,9 +326,9 @@ class RuntimeContract:
         front = attachment(world, "front")
         web = run(world, "web-1", networks=(front,), host=bindings, ExposedPorts={"80/tcp": {}})
         do(world, DisconnectNetwork(web, front.network))
-        assert not look(world, thorough=True).instances[0].detail["NetworkSettings"]["Ports"].get("80/tcp")
+        assert not look(world, Depth.WHOLE).instances[0].detail["NetworkSettings"]["Ports"].get("80/tcp")
         do(world, ConnectNetwork(web, front.network, front.endpoint))
-        (port,) = look(world, thorough=True).instances[0].detail["NetworkSettings"]["Ports"]["80/tcp"]
+        (port,) = look(world, Depth.WHOLE).instances[0].detail["NetworkSettings"]["Ports"]["80/tcp"]
         assert port["HostPort"] == "48125"
 
     def test_a_second_connection_and_a_second_disconnection_are_conflicts(self, world: World) -> None:
@@ -476,6 +477,20 @@ class RuntimeContract:
             world.until(lambda: f"container die {target.name}" in lines, "the kill was told")
             assert {f"container create {target.name}", f"container start {target.name}"} <= set(lines)
         assert not [line for line in lines if line.startswith("container") and "neighbour" in line]
+
+    @pytest.mark.parametrize("depth", Depth)
+    def test_what_events_told_and_what_we_changed_is_seen_at_every_depth(self, world: World, depth: Depth) -> None:
+        target = run(world, "web-1")
+        with heard(world) as lines:
+            look(world)
+            world.kill(target.id)
+            world.until(lambda: f"container die {target.name}" in lines, "the kill was told")
+            (killed,) = look(world, depth).instances
+            do(world, StartInstance(target), network(world, "front"))
+            seen = look(world, depth)
+        assert (killed.ended, killed.exit_code) == (True, 137)
+        assert [one.running for one in seen.instances] == [True]
+        assert f"{world.environment}_front" in {one.name for one in seen.networks}
 
     def test_health_is_an_event(self, world: World) -> None:
         look(world)

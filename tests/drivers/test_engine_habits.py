@@ -38,6 +38,7 @@ from reconciler.model.plan import (
     UnpauseInstance,
     UpdateInstance,
 )
+from reconciler.ports import Depth
 
 MIB = 1024 * 1024
 NUMBERS = itertools.count()
@@ -161,7 +162,7 @@ def test_memory_above_the_swap_limit_is_refused_and_leaves_the_limits(world: Wor
     target = run(world, "web-1", host={"Memory": 64 * MIB})
     with pytest.raises(Refused):
         do(world, UpdateInstance(target, {"Memory": 256 * MIB}))
-    (seen,) = look(world, thorough=True).instances
+    (seen,) = look(world, Depth.WHOLE).instances
     assert (seen.detail["HostConfig"]["Memory"], seen.detail["HostConfig"]["MemorySwap"]) == (64 * MIB, 128 * MIB)
 
 

@@ -15,6 +15,7 @@ from worlds import World, attachment, do, look, network, owner, volume
 from reconciler.drivers.memory.document import MACHINE
 from reconciler.model import labels
 from reconciler.model.plan import CreateInstance, StartInstance, StopInstance, Target
+from reconciler.ports import Depth
 
 MIB = 1024 * 1024
 RUNS = {"Cmd": ["/bin/sleep", "600"]}  # As process 1 it ignores TERM.
@@ -122,7 +123,7 @@ def differences(memory: Any, real: Any, path: str = "") -> Iterator[str]:
 
 
 def _description(world: World) -> dict[str, Any]:
-    (found,) = look(world, thorough=True).instances
+    (found,) = look(world, Depth.WHOLE).instances
     assert labels.ENVIRONMENT in found.labels
     told: dict[str, Any] = _comparable(found.detail, found.id)
     return told

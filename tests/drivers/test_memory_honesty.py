@@ -36,6 +36,7 @@ from reconciler.model.plan import (
     UnpauseInstance,
     UpdateInstance,
 )
+from reconciler.ports import Depth
 
 MIB = 1024 * 1024
 WALKS = int(os.environ.get("RECONCILER_FUZZ_EXAMPLES", "100")) // 20
@@ -160,7 +161,7 @@ def answered(world: World, asked: Asked) -> str:
 
 def held(world: World) -> dict[str, Any]:
     """Return what a world holds of ours, without ids and times."""
-    seen = look(world, thorough=True)
+    seen = look(world, Depth.WHOLE)
     names = {one.id: one.name for one in seen.instances}
     ours = [one for one in seen.networks if one.labels.get(labels.ENVIRONMENT) == world.environment]
     return {

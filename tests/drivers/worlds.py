@@ -33,7 +33,7 @@ from reconciler.model.plan import (
     StartInstance,
     Target,
 )
-from reconciler.ports import Runtime
+from reconciler.ports import Depth, Runtime
 
 SOCKET = Path(os.environ.get("DOCKER_HOST", "/var/run/docker.sock").removeprefix("unix://"))
 """Where the engine is that the tests use, for what takes a path. Theirs is always on this machine."""
@@ -121,8 +121,8 @@ def attachment(world: World, key: str, *aliases: str) -> Attachment:
     return Attachment(f"{world.environment}_{key}", key, aliases, {"Aliases": list(aliases)})
 
 
-def look(world: World, *, thorough: bool = False) -> ObservedState:
-    return world.runtime.observe(world.environment, thorough=thorough)
+def look(world: World, depth: Depth = Depth.LISTED) -> ObservedState:
+    return world.runtime.observe(world.environment, depth=depth)
 
 
 def only(world: World) -> Instance:

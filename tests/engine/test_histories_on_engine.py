@@ -12,6 +12,7 @@ from histories import ENGINE_IMAGES, History, Say, engine_histories, samples, sc
 from playing import Playing
 
 from reconciler.drivers.memory import MemoryRuntime
+from reconciler.ports import Depth
 
 HISTORIES = tuple(apart(history) for history in samples(engine_histories(), 8))
 
@@ -43,4 +44,4 @@ def test_a_history_leads_to_the_same_state_in_memory_and_on_an_engine(history: H
             so_far = "\n".join(script(History(history.steps[: number + 1])))
             assert not left, f"the engine never comes to rest:\n{so_far}\n\n{left}"
             remembered = state(MemoryRuntime(in_memory.world).observe(ENVIRONMENT))
-            assert state(on_engine.runtime.observe(ENVIRONMENT, thorough=True)) == remembered, so_far
+            assert state(on_engine.runtime.observe(ENVIRONMENT, depth=Depth.WHOLE)) == remembered, so_far

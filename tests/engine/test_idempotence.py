@@ -20,7 +20,7 @@ from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Group
 from reconciler.model.source import Revision
 from reconciler.plan import render
-from reconciler.ports import Files
+from reconciler.ports import Depth, Files
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "example-repo"
@@ -98,9 +98,9 @@ def test_a_lost_state_directory_changes_nothing(settled: Host, tmp_path: Path) -
 class ElderRuntime(CountingRuntime):
     """The engine, with labels as an older version of this program wrote them."""
 
-    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         """Return what is there, every spec label in a form that nobody knows any more."""
-        observed = super().observe(environment, adopted, thorough=thorough)
+        observed = super().observe(environment, adopted, depth=depth)
         aged = (replace(one, labels={**one.labels, labels.SPEC: "v0:0123"}) for one in observed.instances)
         return replace(observed, instances=tuple(aged))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from memory_place import ENVIRONMENT, MemoryPlace
 
 from reconciler.drivers.memory import MemoryRuntime
 from reconciler.errors import Unreachable
+from reconciler.model.observed import ObservedState
 from reconciler.model.source import Revision
 from reconciler.model.status import Health, Operation, Report
-from reconciler.ports import Event, Lease
+from reconciler.ports import Depth, Event, Lease
 from reconciler.resident import Resident
 from reconciler.wake import Bell, listen
 
@@ -102,6 +103,35 @@ def test_what_no_event_tells_is_seen_within_ten_minutes_however_seldom_git_is_as
     _settled(place, staff)
     place.world.remove("web-web-1")
     assert _until(place.running, lambda: staff.resident.turn(()), place) <= 601
+
+
+class DepthsRuntime(MemoryRuntime):
+    """An engine that notes how much it was asked for."""
+
+    def __init__(self, place: MemoryPlace) -> None:
+        super().__init__(place.world)
+        self.depths: list[Depth] = []
+
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
+        self.depths.append(depth)
+        return super().observe(environment, adopted, depth=depth)
+
+
+def test_between_two_lists_only_what_was_heard_is_asked_for_and_a_list_is_never_late(place: MemoryPlace) -> None:
+    place.push_files({"reconciler.yaml": "api: v1\nname: shop\ninterval: 30s\nstacks: {web: {path: web}}\n"})
+    place.push_files({"web/compose.yaml": "services: {web: {image: 'web:1'}}\n"})
+    place.runtime = runtime = DepthsRuntime(place)
+    staff = Staff(place)
+    _settled(place, staff)
+    runtime.depths.clear()
+    listed = place.clock.monotonic()
+    for number in range(30):
+        place.pass_time(min(7.0, staff.resident.turn((f"die {number}",))))
+        if runtime.depths[-1] is not Depth.HEARD:
+            listed = place.clock.monotonic()
+        assert place.clock.monotonic() - listed <= 30
+    assert Depth.LISTED in runtime.depths
+    assert runtime.depths.count(Depth.HEARD) > runtime.depths.count(Depth.LISTED)
 
 
 def test_healing_goes_on_while_the_remote_is_down(place: MemoryPlace, staff: Staff) -> None:

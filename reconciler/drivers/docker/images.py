@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
@@ -15,6 +16,7 @@ from docker.errors import DockerException
 
 from reconciler.drivers.docker.connection import BROKEN, Connection, document, path_of, side_by_side, unreachable
 from reconciler.drivers.docker.errors import Rejected, one_line
+from reconciler.drivers.docker.hearing import IMAGE, News
 from reconciler.drivers.docker.observe import moment
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model.observed import ObservedImage
@@ -26,6 +28,29 @@ REGISTRY_SECONDS = 15.0
 
 PULL_PATIENCE = 2
 """A pull may show no progress for so many times the usual deadline."""
+
+
+@dataclass
+class LocalImages:
+    """The images that the engine has under names. As long as looks follow events, those that no event told of are known."""
+
+    connection: Connection
+    _known: dict[str, ObservedImage | None] = field(default_factory=dict)
+    _following: bool = False
+
+    def looked(self, followed: News | None) -> None:
+        """The engine was looked at, by word of events or (None) anew."""
+        self._following = followed is not None
+        if followed is None or IMAGE in followed.kinds:
+            self._known = {}
+
+    def find(self, references: Iterable[str]) -> dict[str, ObservedImage | None]:
+        """Return the image that each reference names, None for one that is not there."""
+        wanted = tuple(references)
+        asked = [name for name in wanted if not (self._following and name in self._known)]
+        found = side_by_side(lambda name: local_image(self.connection, name), asked)
+        self._known |= zip(asked, found, strict=True)
+        return {name: self._known[name] for name in wanted}
 
 
 def local_image(connection: Connection, reference: str) -> ObservedImage | None:

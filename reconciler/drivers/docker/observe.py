@@ -11,49 +11,56 @@ from typing import Any
 
 from reconciler.drivers.docker.connection import Connection, path_of, side_by_side
 from reconciler.drivers.docker.errors import Rejected
+from reconciler.drivers.docker.hearing import NETWORK, VOLUME, Hearing, News
 from reconciler.model.observed import Engine, Instance, Neighbour, ObservedNetwork, ObservedVolume, Phase, Probe
+from reconciler.ports import Depth
 
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Our containers, and every network and volume of the engine: a foreign one may hold a wanted name."""
+    """Our containers, and every network and volume of the engine: a foreign one may hold a wanted name.
+
+    followed  what was looked at since the look before, by word of events; None where lists were asked for
+    """
 
     instances: tuple[Instance, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
+    followed: News | None = None
 
 
 @dataclass
 class Observer:
-    """Lists what is ours and inspects what changed since the last look.
+    """Lists what is ours and inspects what changed since the last look; after events that told enough, only inspects.
 
-    One look at a time. `forget` may be called meanwhile, by whoever hears the engine's events.
+    One look at a time.
     """
 
     connection: Connection
+    hearing: Hearing
+    _marks: tuple[str, ...] = ()
     _inspected: dict[str, tuple[object, Instance]] = field(default_factory=dict)
-    _forgotten: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _networks: list[Document] = field(default_factory=list)
+    _volumes: list[Document] = field(default_factory=list)
     _looking: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self, filters: Iterable[str], *, thorough: bool) -> Sighting:
+    def look(self, filters: Iterable[str], depth: Depth) -> Sighting:
         """Return the containers that carry one of the labels (`key=value`), all networks and all volumes."""
+        marks = tuple(filters)
         with self._looking:
-            rows, networks, volumes = self._lists(filters)
-            instances = self._instances(rows, thorough)
-        users = _users(rows)
-        return Sighting(
-            tuple(sorted(instances, key=lambda one: one.name)),
-            tuple(_network(document, users) for document in sorted(networks, key=lambda one: (one["Name"], one["Id"]))),
-            tuple(_volume(document) for document in sorted(volumes, key=lambda one: str(one["Name"]))),
-        )
-
-    def forget(self, id: str) -> None:
-        """Inspect this container at the next look, whatever the list says."""
-        with self._lock:
-            self._forgotten.add(id)
+            news = self.hearing.take()
+            followed = news if depth is Depth.HEARD and news.enough and marks == self._marks else None
+            try:
+                if followed:
+                    self._follow(followed)
+                else:
+                    self._list(marks, news, whole=depth is Depth.WHOLE)
+            except BaseException:
+                self.hearing.untake(news)
+                raise
+            return self._sighting(followed)
 
     def engine(self) -> Engine:
         """Ask what the engine is."""
@@ -67,29 +74,39 @@ class Observer:
             os=str(info.get("OSType") or "linux"),
         )
 
-    def _lists(self, filters: Iterable[str]) -> tuple[list[Document], list[Document], list[Document]]:
-        """Return rows of containers, networks and volumes."""
-        ours = ({"all": True, "filters": {"label": [mark]}} for mark in filters)
+    # --- from lists --------------------------------------------------------------------------------------------------
+
+    def _list(self, marks: tuple[str, ...], news: News, *, whole: bool) -> None:
+        """List everything, and inspect where a row or an event tells of a change; all of them, if the whole is asked for."""
+        ours = ({"all": True, "filters": {"label": [mark]}} for mark in marks)
         questions = [("/networks", {}), ("/volumes", {}), *(("/containers/json", query) for query in ours)]
         networks, volumes, *lists = side_by_side(lambda question: self.connection.get(question[0], **question[1]), questions)
         # What carries two of the labels stands in two lists.
-        return list({row["Id"]: row for rows in lists for row in rows}.values()), networks, volumes.get("Volumes") or []
-
-    def _instances(self, rows: Iterable[Document], thorough: bool) -> list[Instance]:
-        sights = {row["Id"]: _sight(row) for row in rows}
-        with self._lock:
-            forgotten, self._forgotten = self._forgotten, set()
-        known = {} if thorough else {id: seen for id, seen in self._inspected.items() if id not in forgotten}
+        sights = {row["Id"]: _sight(row) for rows in lists for row in rows}
+        known = {} if whole else {id: seen for id, seen in self._inspected.items() if id not in news.containers}
         stale = [id for id, sight in sights.items() if id not in known or known[id][0] != sight]
-        try:
-            fresh = dict(zip(stale, side_by_side(self._inspect, stale), strict=True))
-        except BaseException:
-            with self._lock:
-                self._forgotten |= forgotten
-            raise
+        fresh = self._inspect_all(stale)
         seen = {id: (sights[id], found) for id, found in fresh.items() if found}
         self._inspected = {id: known[id] for id in sights if id not in fresh} | seen
-        return [found for _, found in self._inspected.values()]
+        self._marks, self._networks, self._volumes = marks, networks, volumes.get("Volumes") or []
+
+    # --- from events -------------------------------------------------------------------------------------------------
+
+    def _follow(self, news: News) -> None:
+        """Inspect what events named, and list only the kinds of which something came or went."""
+        fresh = self._inspect_all(sorted(news.containers))
+        # No list told what it looks like in one: the next list has it inspected again.
+        seen = {id: (None, found) for id, found in fresh.items() if found and _carries(found, self._marks)}
+        networks = self.connection.get("/networks") if NETWORK in news.kinds else self._networks
+        volumes = self.connection.get("/volumes").get("Volumes") or [] if VOLUME in news.kinds else self._volumes
+        self._inspected = {id: one for id, one in self._inspected.items() if id not in fresh} | seen
+        self._networks, self._volumes = networks, volumes
+
+    # --- both --------------------------------------------------------------------------------------------------------
+
+    def _inspect_all(self, ids: list[str]) -> dict[str, Instance | None]:
+        """Return containers by id, None for one that is gone."""
+        return dict(zip(ids, side_by_side(self._inspect, ids), strict=True))
 
     def _inspect(self, id: str) -> Instance | None:
         try:
@@ -98,6 +115,16 @@ class Observer:
             if rejected.status == 404:
                 return None
             raise
+
+    def _sighting(self, followed: News | None) -> Sighting:
+        instances = sorted((found for _, found in self._inspected.values()), key=lambda one: one.name)
+        users = _users(instances)
+        return Sighting(
+            tuple(instances),
+            tuple(_network(one, users) for one in sorted(self._networks, key=lambda one: (one["Name"], one["Id"]))),
+            tuple(_volume(one) for one in sorted(self._volumes, key=lambda one: str(one["Name"]))),
+            followed,
+        )
 
 
 def instance(document: Document) -> Instance:
@@ -150,12 +177,17 @@ def _sight(row: Document) -> object:
     return row["State"], frozenset(row.get("Names") or ()), row.get("ImageID"), row.get("Image"), said, places
 
 
-def _users(rows: Iterable[Document]) -> dict[str, set[str]]:
+def _carries(instance: Instance, marks: Iterable[str]) -> bool:
+    """An event may have come before anybody knew whose containers are ours."""
+    return any(instance.labels.get(key) == value for key, _, value in (mark.partition("=") for mark in marks))
+
+
+def _users(instances: Iterable[Instance]) -> dict[str, set[str]]:
     """Return the containers by network: its id, or its name for a container that has not been started yet."""
     users: dict[str, set[str]] = {}
-    for row in rows:
-        for name, place in ((row.get("NetworkSettings") or {}).get("Networks") or {}).items():
-            users.setdefault(place.get("NetworkID") or name, set()).add(row["Id"])
+    for one in instances:
+        for name, place in ((one.detail.get("NetworkSettings") or {}).get("Networks") or {}).items():
+            users.setdefault(place.get("NetworkID") or name, set()).add(one.id)
     return users
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.drivers.docker.connection import Connection, path_of
 from reconciler.drivers.docker.errors import Rejected
+from reconciler.drivers.docker.hearing import CONTAINER, LASTING, NETWORK, VOLUME
 from reconciler.drivers.docker.observe import Sighting
 from reconciler.errors import Refused
 from reconciler.model import labels
@@ -25,11 +26,9 @@ from reconciler.model.plan import (
 )
 from reconciler.ports import Event
 
-CONTAINER, NETWORK, VOLUME = "container", "network", "volume"
 PLACES = {CONTAINER: "/containers/{}/json", NETWORK: "/networks/{}", VOLUME: "/volumes/{}"}
 
 LEASE_PREFIX = "reconciler-lease-"
-LASTING = ("create", "destroy", "remove")
 
 
 @dataclass

@@ -10,13 +10,15 @@ from email.utils import parsedate_to_datetime
 from reconciler.drivers.docker import changes, content, images, lease, streams, wording
 from reconciler.drivers.docker.connection import NO_LOGINS, Connection, open_connection, side_by_side
 from reconciler.drivers.docker.errors import translated
+from reconciler.drivers.docker.hearing import CONTAINER, VOLUME, Hearing
+from reconciler.drivers.docker.images import LocalImages
 from reconciler.drivers.docker.inside import own_container
 from reconciler.drivers.docker.observe import Observer, neighbour
-from reconciler.drivers.docker.ownership import CONTAINER, Ownership
+from reconciler.drivers.docker.ownership import Ownership
 from reconciler.model import labels
 from reconciler.model.observed import Engine, Neighbour, ObservedState, Questions
 from reconciler.model.plan import Change, Target
-from reconciler.ports import Answers, Clock, Event, Lease, LogLine
+from reconciler.ports import Answers, Clock, Depth, Event, Lease, LogLine
 from reconciler.settings import RegistryAccess
 
 
@@ -42,28 +44,32 @@ class DockerRuntime:
     def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
         self._connection = connection
         self._clock = clock
-        self._observer = Observer(connection)
+        self._hearing = Hearing()
+        self._observer = Observer(connection, self._hearing)
         self._ownership = Ownership(connection)
         self._engine: Engine | None = None
+        self._lease: Lease | None = None
+        self._images = LocalImages(connection)
 
-    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         """Return our containers (by owner label, or by Compose project if adopted), every network and every volume."""
         projects = tuple(adopted)
         marks = [f"{labels.ENVIRONMENT}={environment}", *(f"{labels.COMPOSE_PROJECT}={name}" for name in projects)]
         with translated("observe"):
             at, engine = self._now(), self.engine()
-            sighting = self._observer.look(marks, thorough=thorough)
+            sighting = self._observer.look(marks, depth)
         self._ownership.learn(environment, projects, sighting)
+        self._images.looked(sighting.followed)
         return ObservedState(at, engine, sighting.instances, sighting.networks, sighting.volumes)
 
     def answer(self, questions: Questions) -> Answers:
         """Look up images, delivered files and the containers that are not ours; only what is asked."""
         references, places = sorted(questions.images), sorted(questions.contents)
         with translated("look up"):
-            found = side_by_side(lambda reference: images.local_image(self._connection, reference), references)
+            found = self._images.find(references)
             digests = side_by_side(lambda place: content.digest_of(self._connection, *place), places)
             neighbours = self._neighbours() if questions.neighbours else None
-        return Answers(dict(zip(references, found, strict=True)), dict(zip(places, digests, strict=True)), neighbours)
+        return Answers(found, dict(zip(places, digests, strict=True)), neighbours)
 
     def digests(self, references: Iterable[str]) -> dict[str, str]:
         """Ask the image registries, with the engine's and the user's credentials; who does not answer is left out."""
@@ -77,7 +83,7 @@ class DockerRuntime:
                 changes.make(self._connection, change)
             finally:
                 # Also what seems to have failed may have been made, and no list tells of changed limits.
-                self._observer.forget(_changed(change))
+                self._hearing.changed(_changed(change))
         self._ownership.made(change)
 
     def events(self, stop: threading.Event) -> Iterator[Event]:
@@ -96,7 +102,12 @@ class DockerRuntime:
         A holder that names its container (`container=ID`) loses the lease as soon as that container runs no more.
         """
         with translated("claim the lease"):
-            return lease.claim(self._connection, environment, holder, now, ttl_seconds)
+            force = lease.claim(self._connection, environment, holder, now, ttl_seconds)
+        if force != self._lease:
+            # It stands in the snapshot, too, and the engine's word of that may come late.
+            self._lease = force
+            self._hearing.moved(VOLUME)
+        return force
 
     def release_lease(self, environment: str, holder: str) -> None:
         """Give the lease back, if it is ours."""
@@ -116,10 +127,14 @@ class DockerRuntime:
             return own_container(self._connection)
 
     def _concerning(self, events: Iterator[Event]) -> Iterator[Event]:
-        for event in events:
-            if self._ownership.concerns(event):
-                self._observer.forget(event.id if event.kind == CONTAINER else event.attributes.get("container", ""))
-                yield event
+        with self._hearing.stream():
+            for event in events:
+                concerns = self._ownership.concerns(event)
+                # What wakes nobody may be in the snapshot all the same: leases are volumes.
+                if concerns or event.kind != CONTAINER:
+                    self._hearing.heard(event)
+                if concerns:
+                    yield event
 
     def _now(self) -> datetime:
         if self._clock:

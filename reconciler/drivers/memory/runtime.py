@@ -37,7 +37,7 @@ from reconciler.model.plan import (
     RemoveNetwork,
     RemoveVolume,
 )
-from reconciler.ports import Answers, Event, Lease, LogLine
+from reconciler.ports import Answers, Depth, Event, Lease, LogLine
 
 _LOOK_AGAIN_SECONDS = 0.05
 _LASTING = ("create", "destroy")
@@ -67,7 +67,7 @@ class MemoryRuntime:
         """How many changes were asked of the engine, by whomever."""
         return self.world.mutations
 
-    def observe(self, environment: str, adopted: Iterable[str] = (), *, thorough: bool = False) -> ObservedState:
+    def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         """Return our containers (by owner label, or by Compose project if adopted), every network and every volume."""
         with self._answering("observe"):
             self._environment, self._projects = environment, frozenset(adopted)
