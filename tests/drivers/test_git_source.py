@@ -159,6 +159,18 @@ def test_what_is_no_readable_file_is_refused_with_its_place(
         assert files.read("good") == b"1"
 
 
+def test_what_no_newer_revision_uses_is_forgotten(remote: Remote, open_source: Open) -> None:
+    stacks = {f"stacks/{name}/compose.yaml": COMPOSE for name in "abc"}
+    source, remembered = open_source(), []
+    for number in range(8):
+        remote.commit({**stacks, "stacks/a/compose.yaml": f"services: {{web: {{image: web:v{number}}}}}\n"})
+        files = source.files(source.fetch().id)
+        assert all(files.read(path) for path in stacks)
+        remembered.append(source.remembered)
+    assert remembered[0] < remembered[2], "a revision that is still near is not read again"
+    assert len(set(remembered[3:])) == 1
+
+
 def test_equal_content_has_an_equal_identity(remote: Remote, open_source: Open) -> None:
     old = remote.commit({"a/x": "1", "b/x": "1", "c": "1"})
     new = remote.commit({"a/x": "1", "b/x": "2", "c": "1"})

@@ -1,7 +1,7 @@
 """What do the commits, trees and blobs of the clone hold?
 
 Objects are read as git stores them: no checkout, hence no hook, filter, symlink or submodule ever takes effect.
-An object never changes, so what was read is remembered by its id.
+An object never changes, so what was read is remembered by its id, as long as one of the last revisions uses it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from reconciler.model.source import Revision
 from reconciler.ports import FileKind
 
 REMEMBERED_BYTES = 64 * 1024**2
+REMEMBERED_REVISIONS = 3
+"""The objects of as many revisions are remembered: the newest, the last one applied whole, and one between them."""
 META_BYTES = 16 * 1024**2  # the largest commit or tree that is read
 _KINDS = {
     0o040000: FileKind.DIRECTORY,
@@ -78,6 +80,18 @@ class Objects:
             data = self._cat_file.read(blob, most_bytes).data
             return self._blobs.keep(blob, data, len(data))
 
+    def begin(self) -> None:
+        """Another revision is read from now on: forget what the last few did not use."""
+        with self._lock:
+            self._trees.begin()
+            self._blobs.begin()
+
+    @property
+    def remembered(self) -> int:
+        """How many objects are remembered."""
+        with self._lock:
+            return len(self._trees) + len(self._blobs)
+
     def close(self) -> None:
         """End the process that reads; the next question starts another. What is remembered stays true."""
         with self._lock:
@@ -85,26 +99,43 @@ class Objects:
 
 
 class _Recent(Generic[Value]):
-    """The values used last, as many as fit into so many bytes."""
+    """The values that the last revisions used, as many as fit into so many bytes; those used last stand last."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
+        self._revision = 0
+        self._values: OrderedDict[str, tuple[Value, int, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def get(self, key: str) -> Value | None:
         if key not in self._values:
             return None
-        self._values.move_to_end(key)
-        return self._values[key][0]
+        value, size_bytes, _ = self._values.pop(key)
+        self._values[key] = value, size_bytes, self._revision
+        return value
 
     def keep(self, key: str, value: Value, size_bytes: int) -> Value:
-        self._values[key] = value, size_bytes
+        self._values[key] = value, size_bytes, self._revision
         self._bytes += size_bytes
         while self._bytes > self._most_bytes:
-            _, (_, freed_bytes) = self._values.popitem(last=False)
-            self._bytes -= freed_bytes
+            self._forget_first()
         return value
+
+    def begin(self) -> None:
+        self._revision += 1
+        while self._values and self._first_used() <= self._revision - REMEMBERED_REVISIONS:
+            self._forget_first()
+
+    def _first_used(self) -> int:
+        _, _, revision = next(iter(self._values.values()))
+        return revision
+
+    def _forget_first(self) -> None:
+        _, (_, freed_bytes, _) = self._values.popitem(last=False)
+        self._bytes -= freed_bytes
 
 
 def _revision(data: bytes, commit: str, ref: str) -> Revision:

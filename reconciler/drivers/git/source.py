@@ -58,6 +58,11 @@ class GitSource:
         return self._clone.lost
 
     @property
+    def remembered(self) -> int:
+        """How many trees and files are remembered."""
+        return self._objects.remembered
+
+    @property
     def clone(self) -> Clone:
         """The clone itself, for the writer beside us."""
         return self._clone
@@ -89,6 +94,7 @@ class GitSource:
         """
         known = self._files
         if not known or known[0] != revision:
+            self._objects.begin()
             self._require(revision)
             known = self._files = revision, self._below_path(revision)
         return known[1]
