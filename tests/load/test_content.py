@@ -123,3 +123,13 @@ secrets: {a: {environment: TOKEN}}
 
 def _all(service: Service) -> list[ContentFile]:
     return [*service.files, *(file for volume in service.content_volumes for file in volume.files)]
+
+
+def test_as_much_as_is_allowed_is_delivered(tmp_path: Path) -> None:
+    text = "services: {web: {image: busybox, volumes: ['./half:/a:ro', './half:/b:ro', './none:/c:ro']}}\n"
+    service, _ = build(tmp_path, {"compose.yaml": text, "half": b"x" * (MAX_BYTES // 2), "none": ""})
+    assert [(file.target, len(file.content)) for file in service.files] == [
+        ("/a", MAX_BYTES // 2),
+        ("/b", MAX_BYTES // 2),
+        ("/c", 0),
+    ]

@@ -81,6 +81,8 @@ def test_the_raw_format_keeps_quotes_dollars_and_trailing_space() -> None:
     text = b"\xef\xbb\xbf# c\n\n  A='$x' \nB=a#b #c\r\nKNOWN\nNOPE\nC=\n"
     file = parse_raw_env(text, "web.env", VARIABLES.get)
     assert values(file) == {"A": "'$x' ", "B": "a#b #c", "KNOWN": "kv", "C": ""}
+    mark = file.variables["B"][1]
+    assert (mark.path, mark.line, mark.column, mark.literal) == ("web.env", 4, 1, False)
 
 
 @pytest.mark.parametrize("text", [b"=1\n", b"A B=1\n", b"A\t=1\n", b"export A=1\n"])

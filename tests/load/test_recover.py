@@ -21,7 +21,15 @@ from reconciler.load.recover import Recovered, operators_file, projects, recover
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, Service
 from reconciler.model.history import HashKey, History
-from reconciler.model.observed import Instance, Neighbour, ObservedNetwork, ObservedState, Phase
+from reconciler.model.observed import (
+    Instance,
+    Neighbour,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedState,
+    ObservedVolume,
+    Phase,
+)
 from reconciler.model.policy import Policy, Preset
 from reconciler.model.source import Revision
 from reconciler.model.spec import live_document, spec_document
@@ -206,3 +214,42 @@ def test_a_container_of_another_name_and_an_external_network_are_kept() -> None:
         "services": {"web": {"image": "web:1", "container_name": "the-web", "networks": {"edge": None}}},
         "networks": {"edge": {"external": True, "name": "edge"}},
     }
+
+
+def test_a_volume_of_others_is_external_where_it_is_mounted_and_no_concern_of_the_project_where_it_is_not() -> None:
+    anonymous = "a" * 64
+    used = tuple({"Name": name} for name in ("backups", anonymous, "shop_data"))
+    web = found("web", mounts=used)
+    ours = {labels.COMPOSE_PROJECT: PROJECT, labels.COMPOSE_VOLUME: "data"}
+    volumes = [ObservedVolume(name, {}) for name in ("backups", anonymous, "unused")]
+    volumes += [ObservedVolume(f"{PROJECT}_data", ours), ObservedVolume("theirs", {**ours, labels.COMPOSE_PROJECT: "other"})]
+    written = yaml.safe_load(recover(PROJECT, ObservedState(NOW, instances=(web,), volumes=tuple(volumes))).compose)
+    assert written["volumes"] == {"backups": {"external": True, "name": "backups"}, "data": None}
+
+
+def test_what_is_not_as_a_file_would_have_it_is_told() -> None:
+    there = {"a": ObservedImage("a", ("web:1",)), "b": ObservedImage("b"), "web:1": ObservedImage("a", ("web:1",))}
+    web = found("web")
+    other = replace(found("web"), id="e" * 64, name="web-2", image_id="b")
+    still = replace(found("still"), phase=Phase.EXITED)
+    assert recover(PROJECT, ObservedState(NOW, instances=(web, other, still), images=there)).notes == (
+        "still: it does not run; a stack that adopts it starts what is not meant to end",
+        "web: its containers were made from different images; the file has that of the-web",
+    )
+
+
+def test_a_mount_of_a_kind_without_options_is_written_by_its_places() -> None:
+    web = found("web", host={"Mounts": [{"Type": "cluster", "Source": "vault", "Target": "/vault"}]})
+    written = yaml.safe_load(recover(PROJECT, ObservedState(NOW, instances=(web,))).compose)
+    assert written["services"]["web"]["volumes"] == [{"type": "cluster", "source": "vault", "target": "/vault"}]
+
+
+def found(service: str, host: Mapping[str, Any] | None = None, mounts: tuple[Mapping[str, Any], ...] = ()) -> Instance:
+    return Instance(
+        id="c" * 64,
+        name=f"the-{service}",
+        image_id="a",
+        labels={labels.COMPOSE_PROJECT: PROJECT, labels.COMPOSE_SERVICE: service, labels.COMPOSE_NUMBER: "1"},
+        phase=Phase.RUNNING,
+        detail={"Config": {"Image": "web:1"}, "HostConfig": host or {}, "Mounts": mounts},
+    )

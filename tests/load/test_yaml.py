@@ -186,3 +186,26 @@ def test_broken_syntax_is_explained_where_it_broke(text: str, place: tuple[int, 
     assert problem.mark is not None
     assert (problem.mark.line, problem.mark.column, problem.message) == (*place, message)
     assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "is_date"),
+    [
+        ("2026-02-28", True),
+        ("2026-02-29", False),
+        ("2024-02-29", True),
+        ("2000-02-29", True),
+        ("1900-02-29", False),
+        ("2026-04-30", True),
+        ("2026-04-31", False),
+        ("2026-12-31", True),
+        ("2026-13-01", False),
+        ("2026-00-01", False),
+        ("2026-01-00", False),
+    ],
+)
+def test_a_day_that_there_is_is_a_date_and_any_other_is_text(text: str, is_date: bool) -> None:
+    if is_date:
+        assert codes(f"a: {text}") == ["R021"]
+    else:
+        assert only(f"a: {text}") == {"a": text}

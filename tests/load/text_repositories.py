@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from reconciler.errors import InvalidState
+from reconciler.errors import InvalidState, Problem
 from reconciler.load.loading import LoadSettings, load
 from reconciler.model.desired import DesiredState
 from reconciler.model.source import Revision
@@ -46,8 +46,12 @@ def loaded(texts: Mapping[str, str], settings: LoadSettings | None = None) -> De
 
 def told(texts: Mapping[str, str], settings: LoadSettings | None = None) -> list[str]:
     """Return every problem as `R000 place | message`."""
+    return [f"{problem.code} {problem.mark} | {problem.message}" for problem in problems(texts, settings)]
+
+
+def problems(texts: Mapping[str, str], settings: LoadSettings | None = None) -> tuple[Problem, ...]:
+    """Return why the repository is refused, or what is only warned of."""
     try:
-        problems = loaded(texts, settings).warnings
+        return loaded(texts, settings).warnings
     except InvalidState as error:
-        problems = error.problems
-    return [f"{problem.code} {problem.mark} | {problem.message}" for problem in problems]
+        return error.problems
