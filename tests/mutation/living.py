@@ -49,9 +49,13 @@ class Living:
         self._become(place, next(new for old, new in zip(before, after, strict=True) if old.co_firstlineno == place[1]))
 
     def _become(self, place: Place, code: CodeType) -> None:
+        """Give the function its new code, and those that it has made already theirs: tables are full of them."""
         assert self._functions[place], f"no function begins at {place}"
-        for function in self._functions[place]:
-            function.__code__ = code
+        for new in _with_inner(code):
+            for function in self._functions[place[0], new.co_firstlineno]:
+                old = function.__code__
+                if (old.co_qualname, old.co_freevars) == (new.co_qualname, new.co_freevars):
+                    function.__code__ = new
         clear_caches()
 
     def _watch(self, watched: set[Place]) -> None:
@@ -64,7 +68,7 @@ class Living:
 
 
 class _Watch(ast.NodeTransformer):
-    """Lets each function say first that it is called."""
+    """Lets each function say first that it is called; one within another says it of that."""
 
     NAME = "_called_"
 
@@ -72,10 +76,11 @@ class _Watch(ast.NodeTransformer):
         self._path = path
 
     def visit_FunctionDef(self, function: ast.FunctionDef) -> ast.FunctionDef:
-        (said,) = ast.parse(f"{self.NAME}(({self._path!r}, {first_line(function)}))").body
-        for node in ast.walk(said):
-            ast.copy_location(node, function.body[0])
-        function.body.insert(0, said)
+        for one in [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef)]:
+            (said,) = ast.parse(f"{self.NAME}(({self._path!r}, {first_line(function)}))").body
+            for node in ast.walk(said):
+                ast.copy_location(node, one.body[0])
+            one.body.insert(0, said)
         return function
 
 
@@ -88,6 +93,14 @@ def _outermost(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from [constant] if constant.co_flags & CO_NEWLOCALS else _outermost(constant)
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    """Yield a function's code and that of the named functions it makes."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType) and constant.co_name.isidentifier():
+            yield from _with_inner(constant)
 
 
 def clear_caches() -> None:

@@ -61,10 +61,30 @@ def test_as_many_of_each_kind_are_drawn_and_the_same_ones_again() -> None:
     assert drawn == draw(possible, 1, 10) != draw(possible, 2, 10)
 
 
+SUMS = """\
+def double(a):
+    return a + a
+
+
+def triple(a):
+    return double(a) + a
+
+
+def adding(b):
+    def add(a):
+        return a + b
+
+    return add
+
+
+TABLE = {"one more": adding(1)}
+"""
+
+
 @pytest.fixture
 def module(tmp_path: Path) -> ModuleType:
     path = tmp_path / "sums.py"
-    path.write_text("def double(a):\n    return a + a\n\n\ndef triple(a):\n    return double(a) + a\n")
+    path.write_text(SUMS)
     spec = importlib.util.spec_from_file_location("sums", path)
     assert spec is not None
     assert spec.loader is not None
@@ -89,3 +109,15 @@ def test_it_is_known_which_test_calls_what(module: ModuleType) -> None:
             function(2)
     assert living.tests_of(double) == {"one", "two"}
     assert living.tests_of(triple) == {"two"}
+
+
+def test_what_was_made_before_by_a_function_makes_its_mistakes_too(module: ModuleType) -> None:
+    place = (str(module.__file__), 9)
+    living = Living({place})
+    with living.test("one"):
+        assert module.TABLE["one more"](2) == 3
+    assert living.tests_of(place) == {"one"}
+    source = Path(place[0]).read_bytes()
+    mistake = next(one for one in mutations(source) if one.kind is Kind.ARITHMETIC and one.function == 9)
+    living.rewrite(place, mistake.applied(source))
+    assert module.TABLE["one more"](2) == 1

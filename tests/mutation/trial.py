@@ -53,7 +53,7 @@ class Area:
 
 AREAS = {
     "plan": Area(TREE / "reconciler" / "plan", ("tests/plan", "tests/scenarios/test_scenarios.py")),
-    "load": Area(TREE / "reconciler" / "load", ("tests/load",), only="not costs_less"),
+    "load": Area(TREE / "reconciler" / "load", ("tests/load", "tests/giturl"), only="not costs_less"),
 }
 
 
