@@ -55,7 +55,12 @@ class Applier:
     @property
     def busy(self) -> frozenset[str]:
         """Groups with actions that are not done yet: the planner leaves them alone."""
-        return frozenset(action.group for action in (*self._todo.values(), *self._running.values()))
+        return frozenset(action.group for action in self.unfinished)
+
+    @property
+    def unfinished(self) -> tuple[Action, ...]:
+        """Actions that were begun or wait for their turn."""
+        return (*self._todo.values(), *self._running.values())
 
     def apply(
         self, plan: Plan, patience_seconds: float | None = None, secrets: frozenset[str] = frozenset()

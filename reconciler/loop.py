@@ -10,6 +10,7 @@ from reconciler.apply import Applier, Ended
 from reconciler.audit import Ledger
 from reconciler.errors import InvalidState, ReconcilerError, Unreachable
 from reconciler.last_words import heard
+from reconciler.model.catalog import without
 from reconciler.model.desired import DesiredState
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
@@ -17,11 +18,12 @@ from reconciler.model.plan import Plan
 from reconciler.model.status import Operation, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
+from reconciler.plan.discovery import leaving
 from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
-from reconciler.ports import Clock, Depth, Runtime, Source, Store
+from reconciler.ports import Catalog, Clock, Depth, Runtime, Source, Store
 from reconciler.reading import Load, Reader
 from reconciler.record import condense, learn
 from reconciler.steady import Steady, moved
@@ -35,13 +37,14 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The neighbours of the loop, as ports."""
+    """The neighbours of the loop, as ports; without a `catalog` nobody is told what can be found."""
 
     source: Source
     load: Load
     runtime: Runtime
     store: Store
     clock: Clock
+    catalog: Catalog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +180,20 @@ class Reconciler:
         """
         started = self.world.clock.now()
         try:
+            began = self.world.clock.monotonic()
             look = self._hearing(self.look())
+            self._publish(look.plan, began)
             self.ledger.begin(look.plan, look.desired.revision, woke)
             ended = (*self.applier.collect(), *self.applier.apply(look.plan, patience_seconds, look.secrets))
             return self._record(started, woke, look, ended)
         except ReconcilerError as problem:
             return self.failed(woke, problem, started)
+
+    def _publish(self, plan: Plan, looked_at: float) -> None:
+        """Say what can be found, before anything is done: what is to stop must not be found any more when it does."""
+        if self.world.catalog is not None and plan.entries is not None:
+            stopping = leaving((*plan.actions, *self.applier.unfinished))
+            self.world.catalog.publish(without(plan.entries, stopping), looked_at)
 
     def end(self, patience_seconds: float) -> None:
         """Begin nothing more, and give the calls in flight this long to end."""

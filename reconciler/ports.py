@@ -15,6 +15,8 @@ from reconciler.model.holder import container_of, heir
 if TYPE_CHECKING:
     # Only named here: what reads files alone should not wait for the models of plans.
     from reconciler.model.audit import Entry, Trail
+    from reconciler.model.catalog import Entry as CatalogEntry
+    from reconciler.model.catalog import Listing, Standing
     from reconciler.model.history import History
     from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
     from reconciler.model.plan import Change
@@ -245,6 +247,36 @@ class Runtime(Protocol):
 
     def release_lease(self, environment: str, holder: str) -> None:
         """Give the lease back, if it is ours."""
+
+
+class Catalog(Protocol):
+    """The registry that is built in: told by the loop, asked by everybody, from any thread."""
+
+    def publish(self, entries: Iterable[CatalogEntry], looked_at: float) -> None:
+        """Replace what is known of our containers by what a look saw that began at this time (on the monotonic clock).
+
+        What registered itself stays.
+        """
+
+    def leave(self, instance: str) -> None:
+        """Take a container (by id) out of what may be used, until a look that begins later says otherwise."""
+
+    def listing(self) -> Listing:
+        """Return what is known. Raises Unreachable before anything was published."""
+
+    def wait(self, index: int, seconds: float) -> Listing:
+        """Return what is known as soon as its index differs from this one, or so many seconds are over."""
+
+    def register(self, entry: CatalogEntry, ttl_seconds: float, forget_seconds: float = 0.0) -> None:
+        """Enter what says of itself, within each `ttl_seconds`, how it is; else it is critical, and after
+        `forget_seconds` (0: never) it is taken out. Raises Refused for an id of ours, and when there are too many.
+        """
+
+    def tell(self, id: str, standing: Standing, output: str = "") -> None:
+        """Note how an entry that registered itself is. Raises Refused when it did not."""
+
+    def deregister(self, id: str) -> None:
+        """Take out what registered itself. Raises Refused when it did not."""
 
 
 class Store(Protocol):

@@ -15,12 +15,14 @@ from reconciler.claim import RENEW_SECONDS, Claim
 from reconciler.errors import ReconcilerError, Unreachable
 from reconciler.loop import PATIENCE_SECONDS, Reconciler, next_wake
 from reconciler.model.status import Operation, Report
-from reconciler.ports import Lease
+from reconciler.ports import Event, Lease
 from reconciler.wake import Bell, listen
 
 FETCH_FIRST, FETCH_MOST = 5.0, 180.0
 WAIT_SECONDS = 2.0
 """How often one who waits for the lease asks for it: so long nobody is at work when it is passed on."""
+OUT_OF_SERVICE = frozenset({"die", "pause", "health_status: unhealthy"})
+"""After these events of a container nobody is to find it, also while a turn waits for its own actions."""
 STOP_SECONDS = 8.0
 """How long after the signal the calls in flight may take to end."""
 
@@ -70,7 +72,7 @@ class Resident:
 
     def run(self) -> None:
         """Turn until told to end; then let end what is in flight, and give the lease back."""
-        listening = partial(listen, self.reconciler.world.runtime, self.bell, self.stop, self._missed)
+        listening = partial(listen, self.reconciler.world.runtime, self.bell, self.stop, self._missed, self._heard)
         for work in (self._fetch, self._watch, listening):
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         try:
@@ -208,3 +210,8 @@ class Resident:
     def _missed(self) -> None:
         """Events may have been lost: the next turn looks at everything."""
         self.reconciler.swept = None
+
+    def _heard(self, event: Event) -> None:
+        catalog = self.reconciler.world.catalog
+        if catalog is not None and event.kind == "container" and event.action in OUT_OF_SERVICE:
+            catalog.leave(event.id)

@@ -46,12 +46,38 @@ class RegistryAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryFaces:
+    """Where the service registry answers, each "" for nowhere, and what it says of this machine.
+
+    http        address of the Consul-compatible API
+    sd          address of Prometheus' HTTP service discovery
+    dns         address of the DNS server, UDP and TCP
+    token_file  holds the token with which programs may register themselves there, None: nobody may
+    node        what this machine is called, "" for its host name
+    address     where others reach it: entries on the host's ports carry it
+    """
+
+    http: str = ""
+    sd: str = ""
+    dns: str = ""
+    token_file: Path | None = None
+    node: str = ""
+    address: str = "127.0.0.1"
+
+    @property
+    def served(self) -> bool:
+        """Somebody can ask."""
+        return bool(self.http or self.sd or self.dns)
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     """operator.yaml. The deployed repository may only narrow what it allows.
 
     environment  by stack: variables for interpolation, and for `secrets.<name>.environment`
     registries   by host name
     listen       address of the HTTP API, "" for none
+    registry     of services, as it is built in
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -60,6 +86,7 @@ class Operator:
     registries: Mapping[str, RegistryAccess] = field(default_factory=dict)
     gateway_image: str = GATEWAY_IMAGE
     listen: str = ""
+    registry: RegistryFaces = RegistryFaces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +118,12 @@ VARIABLES: Mapping[str, str] = {
     "operator": "RECONCILER_OPERATOR",
     "engine": "RECONCILER_ENGINE",
     "listen": "RECONCILER_LISTEN",
+    "registry_http": "RECONCILER_REGISTRY_HTTP",
+    "registry_sd": "RECONCILER_REGISTRY_SD",
+    "registry_dns": "RECONCILER_REGISTRY_DNS",
+    "registry_token_file": "RECONCILER_REGISTRY_TOKEN_FILE",
+    "registry_node": "RECONCILER_REGISTRY_NODE",
+    "registry_address": "RECONCILER_REGISTRY_ADDRESS",
     "git_token_file": "RECONCILER_GIT_TOKEN_FILE",
     "git_username": "RECONCILER_GIT_USERNAME",
     "ssh_key": "RECONCILER_SSH_KEY",
@@ -129,7 +162,20 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
         path=said.get("path", ""),
         state=Path(said.get("state", STATE)),
         engine=said.get("engine", ""),
-        operator=replace(operator, git=git, listen=said.get("listen", operator.listen)),
+        operator=replace(
+            operator, git=git, listen=said.get("listen", operator.listen), registry=_registry(said, operator.registry)
+        ),
+    )
+
+
+def _registry(said: Mapping[str, str], behind: RegistryFaces) -> RegistryFaces:
+    return RegistryFaces(
+        http=said.get("registry_http", behind.http),
+        sd=said.get("registry_sd", behind.sd),
+        dns=said.get("registry_dns", behind.dns),
+        token_file=_path(said, "registry_token_file", behind.token_file),
+        node=said.get("registry_node", behind.node),
+        address=said.get("registry_address", behind.address),
     )
 
 

@@ -36,11 +36,21 @@ class Bell:
             return words
 
 
-def listen(runtime: Runtime, bell: Bell, stop: threading.Event, missed: Callable[[], None] = lambda: None) -> None:
-    """Ring at every event of ours until stopped. `missed` is told when the stream broke: events may have been lost."""
+def listen(
+    runtime: Runtime,
+    bell: Bell,
+    stop: threading.Event,
+    missed: Callable[[], None] = lambda: None,
+    heard: Callable[[Event], None] = lambda event: None,
+) -> None:
+    """Ring at every event of ours until stopped. `missed` is told when the stream broke: events may have been lost.
+
+    `heard` is told of each event before it rings.
+    """
     while not stop.is_set():
         try:
             for event in runtime.events(stop):
+                heard(event)
                 bell.ring(_word(event))
         except ReconcilerError:
             missed()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.apply import Progress
     from reconciler.loop import Reconciler, World
     from reconciler.model.desired import Environment
-    from reconciler.ports import Clock, Commits, Files, Runtime, Source, Store, Writer
+    from reconciler.ports import Catalog, Clock, Commits, Files, Runtime, Source, Store, Writer
     from reconciler.reading import Load
 
 
@@ -65,18 +65,27 @@ class Workplace:
     def load(self) -> Load:
         return loader(self.settings)
 
-    def world(self) -> World:
+    def catalog(self) -> Catalog:
+        """Return the registry that is built in, still empty."""
+        from socket import gethostname
+
+        from reconciler.drivers.catalog import MemoryCatalog
+
+        faces = self.settings.operator.registry
+        return MemoryCatalog(self.clock(), faces.node or gethostname(), faces.address)
+
+    def world(self, catalog: Catalog | None = None) -> World:
         """Return every neighbour of the loop."""
         from reconciler.loop import World
 
-        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock())
+        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock(), catalog)
 
-    def reconciler(self, progress: Progress | None = None) -> Reconciler:
-        """Return the loop's core; `progress` hears when an action begins and ends."""
+    def reconciler(self, progress: Progress | None = None, catalog: Catalog | None = None) -> Reconciler:
+        """Return the loop's core; `progress` hears when an action begins and ends, `catalog` what can be found."""
         from reconciler.apply import Applier
         from reconciler.loop import Reconciler
 
-        world = self.world()
+        world = self.world(catalog)
         return Reconciler(world, Applier(world.runtime, world.clock, progress=progress))
 
     def commits(self) -> Commits:

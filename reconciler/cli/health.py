@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _asked(address: str, page: str) -> tuple[bool, str]:
-    from reconciler.api.health import listen_address
+    from reconciler.api.http import listen_address
 
     host, port = listen_address(address)
     connection = HTTPConnection(_reachable(host), port, timeout=PATIENCE_SECONDS)

@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.cli.leaving import interrupt, on_signals
@@ -16,8 +16,9 @@ from reconciler.errors import Unreachable
 if TYPE_CHECKING:
     from reconciler.cli.journal import Journal
     from reconciler.loop import Reconciler
-    from reconciler.ports import Clock
+    from reconciler.ports import Catalog, Clock
     from reconciler.resident import Pulse, Resident
+    from reconciler.settings import Operator
     from reconciler.wiring import Workplace
 
 CONNECT_SECONDS = 5.0
@@ -28,11 +29,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     configure_place(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /healthz and /readyz there (RECONCILER_LISTEN)")
+    configure_registry(parser)
     parser.add_argument("--once", action="store_true", help="make one turn and end")
     add = parser.add_argument
     add("--log-format", choices=("text", "json"), default="text", help="how each turn is told (default: text)")
     levels = ("info", "warning", "error")
     add("--log-level", choices=levels, default="info", help="tell what matters at least so much (default: info)")
+
+
+def configure_registry(parser: argparse.ArgumentParser) -> None:
+    """Add where the service registry answers."""
+    add = parser.add_argument_group("service registry").add_argument
+    add("--registry-http", metavar="HOST:PORT", help="answer clients of Consul there (RECONCILER_REGISTRY_HTTP)")
+    add("--registry-sd", metavar="HOST:PORT", help="answer Prometheus there (RECONCILER_REGISTRY_SD)")
+    add("--registry-dns", metavar="HOST:PORT", help="answer DNS queries there (RECONCILER_REGISTRY_DNS)")
+    add("--registry-token-file", metavar="FILE", help="token with which programs may register themselves")
+    add("--registry-node", metavar="NAME", help="what this machine is called (default: its host name)")
+    add("--registry-address", metavar="IP", help="where others reach this machine (default: 127.0.0.1)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,8 +72,9 @@ def _stay(place: Workplace, journal: Journal) -> int:
     stop, clock = threading.Event(), place.clock()
     on_signals(stop.set, 0)
     pulse = Pulse(clock.monotonic())
-    with _served(pulse, clock, place.settings.operator.listen):
-        reconciler = _awaited(place, journal, stop, pulse)
+    catalog = place.catalog() if place.settings.operator.registry.served else None
+    with _served(pulse, clock, place.settings.operator, catalog):
+        reconciler = _awaited(place, journal, stop, pulse, catalog)
         if reconciler is not None:
             resident = _resident(reconciler, journal, stop, pulse)
             on_signals(resident.end, 0)
@@ -68,12 +82,14 @@ def _stay(place: Workplace, journal: Journal) -> int:
     return 0
 
 
-def _awaited(place: Workplace, journal: Journal, stop: threading.Event, pulse: Pulse) -> Reconciler | None:
+def _awaited(
+    place: Workplace, journal: Journal, stop: threading.Event, pulse: Pulse, catalog: Catalog | None
+) -> Reconciler | None:
     """Return the loop's core once the engine answers: whoever starts a machine starts us beside it. None: told to end."""
     while not stop.is_set():
         pulse.beat = place.clock().monotonic()
         try:
-            return place.reconciler()
+            return place.reconciler(catalog=catalog)
         except Unreachable as silence:
             if str(silence) != pulse.trouble:
                 journal.tell_trouble(silence)
@@ -91,16 +107,16 @@ def _resident(reconciler: Reconciler, journal: Journal, stop: threading.Event, p
 
 
 @contextmanager
-def _served(pulse: Pulse, clock: Clock, listen: str) -> Iterator[None]:
-    """Serve the health pages meanwhile, if an address was named: also while an engine is waited for."""
-    if not listen:
-        yield
-        return
-    from reconciler.api.health import pages, serve
+def _served(pulse: Pulse, clock: Clock, operator: Operator, catalog: Catalog | None) -> Iterator[None]:
+    """Answer meanwhile wherever an address was named: also while an engine is waited for."""
+    with ExitStack() as served:
+        if operator.listen:
+            from reconciler.api.health import pages
+            from reconciler.api.http import serving
 
-    server = serve(listen, pages(pulse, clock))
-    try:
+            served.enter_context(serving(operator.listen, pages(pulse, clock)))
+        if catalog is not None:
+            from reconciler.api.faces import shown
+
+            served.enter_context(shown(operator.registry, catalog))
         yield
-    finally:
-        server.shutdown()
-        server.server_close()

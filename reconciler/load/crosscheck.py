@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.errors import Mark, Problem
 from reconciler.load.compose import Project
+from reconciler.load.discovery import check_discovery, registry_name
 from reconciler.load.notes import Path
 from reconciler.load.places import nearest, problem_at
 from reconciler.load.strict import replicas
@@ -37,7 +38,7 @@ def check_services(part: Part) -> Iterator[Problem]:
     """Yield what is wrong between a service's `x-` keys and the rest of its stack."""
     for name, service in part.services.items():
         extensions = part.extensions.get(name, {})
-        for check in (_autoscale, _rollout, _image, _uses):
+        for check in (_autoscale, _rollout, _image, _discovery, _hooks):
             yield from check(part, ("services", name), service, extensions)
     yield from _waves(part)
 
@@ -46,6 +47,7 @@ def check_stacks(parts: Sequence[Part]) -> Iterator[Problem]:
     """Yield what two stacks both want and only one can have."""
     yield from _projects(parts)
     yield from _container_names(parts)
+    yield from _registry_names(parts)
     yield from _resources(parts)
     yield from _ports(parts)
 
@@ -99,12 +101,12 @@ def _image(part: Part, path: Path, service: Mapping[str, Any], extensions: Exten
         yield _problem("R199", "x-image needs an image to follow", part, (*path, "x-image"))
 
 
-def _uses(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
-    address = extensions.get("x-discovery", {}).get("address", "")
-    network = address.removeprefix("network:")
-    if network != address and network not in (service.get("networks") or {}):
-        message = f"the service is not on the network {network}"
-        yield _problem("R199", message, part, (*path, "x-discovery", "address"))
+def _discovery(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    if "x-discovery" in extensions:
+        yield from check_discovery(path, service, extensions["x-discovery"], part.project.marks)
+
+
+def _hooks(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
     for name, hook in extensions.get("x-sync", {}).get("hooks", {}).items():
         if hook.get("service", "") and hook["service"] not in part.services:
             at = (*path, "x-sync", "hooks", name, "service")
@@ -151,6 +153,21 @@ def _fixed_names(part: Part, name: str, service: Mapping[str, Any]) -> tuple[str
 
 # Beyond that many replicas a clash with a name somebody fixed by hand is no longer worth the list.
 _MOST_NAMES = 100
+
+
+def _registry_names(parts: Sequence[Part]) -> Iterator[Problem]:
+    """Whoever asks for a name must get replicas of one service, so two of them cannot share it."""
+    first: dict[str, tuple[str, Mark | None]] = {}
+    for part in parts:
+        for service, extensions in part.extensions.items():
+            if "x-discovery" not in extensions or service not in part.services:
+                continue
+            name = registry_name(service, extensions["x-discovery"])
+            path = ("services", service, "x-discovery")
+            owner, mark = first.setdefault(name, (f"{part.stack}/{service}", nearest(part.project.marks, path)))
+            if owner != f"{part.stack}/{service}":
+                message = f"{name} is {owner}'s name in the registry already{_at(mark)}"
+                yield _problem("R198", message, part, path, "give one of them another one: `name: shop-api`")
 
 
 def _resources(parts: Sequence[Part]) -> Iterator[Problem]:

@@ -351,8 +351,8 @@ class Discovery(Written):
     """Name in the registry; default: the service's."""
     port: Port | None = None
     """Port that entries carry; default: the only one the service exposes."""
-    address: Annotated[str, AfterValidator(_address)] = "gateway"
-    """Which address an entry carries."""
+    address: Annotated[str, AfterValidator(_address)] | None = None
+    """`host`, `gateway`, or `network:` and its key; default: `host` for a published port, else the first network."""
     tags: tuple[str, ...] = ()
     """Tags of its entries."""
     meta: dict[str, str] = Field(default_factory=dict)
@@ -474,6 +474,6 @@ _NOT_ACTED_ON: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "x-image": _always,
     "x-traffic": lambda traffic: "internal" in traffic or traffic.get("mode") == "gateway",
     "x-route": _always,
-    "x-discovery": _always,
+    "x-discovery": lambda discovery: discovery["resolve"] or bool(discovery["uses"]),
     "x-sync": lambda sync: bool(sync["hooks"]),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,8 +19,9 @@ from reconciler.load.scalars import render
 from reconciler.load.terms import AbsolutePath, Flag, Name, Value
 from reconciler.load.written import Codes, Written, read, refused
 from reconciler.load.yaml import parse
+from reconciler.model.catalog import NAME
 from reconciler.model.policy import EXCEPTIONS, Policy, Preset, is_exception
-from reconciler.settings import GATEWAY_IMAGE, GitAccess, Operator, RegistryAccess
+from reconciler.settings import GATEWAY_IMAGE, GitAccess, Operator, RegistryAccess, RegistryFaces
 
 CODES = Codes(unknown_key="R110", wrong_kind="R111", missing_key="R112", refused_value="R113")
 
@@ -32,6 +34,13 @@ def _listen(text: str) -> str:
     if not match or int(match["port"]) > 65535:
         raise refused("expected an address and a port", "such as 127.0.0.1:8470")
     return text
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise refused("expected an IP address", "such as 192.0.2.10") from None
 
 
 def _holder(text: str) -> str:
@@ -117,6 +126,29 @@ class Credentials(Written):
     """By host name, such as `registry.example.org:5000`."""
 
 
+def _node(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise refused("expected letters, digits and `_.-`", "such as host-1")
+    return text
+
+
+class RegistryFacesEntry(Written):
+    """Where the service registry that is built in answers; each face is off until its address is given."""
+
+    http: Annotated[str, AfterValidator(_listen)] | None = None
+    """Address and port of the HTTP API for clients of Consul."""
+    sd: Annotated[str, AfterValidator(_listen)] | None = None
+    """Address and port of the HTTP service discovery of Prometheus."""
+    dns: Annotated[str, AfterValidator(_listen)] | None = None
+    """Address and port of the DNS server, over UDP and TCP."""
+    token_file: AbsolutePath | None = None
+    """File that holds the token with which programs may register themselves; without it nobody may."""
+    node: Annotated[str, AfterValidator(_node)] | None = None
+    """What this machine is called; default: its host name."""
+    address: Annotated[str, AfterValidator(_ip_address)] = "127.0.0.1"
+    """Where others reach this machine; entries on the host's ports carry it."""
+
+
 class OperatorFile(Written):
     """operator.yaml: it belongs to whoever runs the reconciler, never to the deployed repository."""
 
@@ -131,6 +163,7 @@ class OperatorFile(Written):
     """Image of the gateway."""
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     """Address and port of the HTTP API."""
+    registry: RegistryFacesEntry = RegistryFacesEntry()
 
 
 def read_operator(data: bytes, path: str) -> Operator:
@@ -151,6 +184,7 @@ def read_operator(data: bytes, path: str) -> Operator:
         registries={host: _registry(entry) for host, entry in file.credentials.registries.items()},
         gateway_image=file.gateway_image,
         listen=file.listen or "",
+        registry=_faces(file.registry),
     )
 
 
@@ -188,6 +222,17 @@ def _git(entry: GitEntry) -> GitAccess:
         known_hosts=_file(entry.known_hosts),
         ca_bundle=_file(entry.ca_bundle),
         signing_key=_file(entry.signing_key),
+    )
+
+
+def _faces(entry: RegistryFacesEntry) -> RegistryFaces:
+    return RegistryFaces(
+        http=entry.http or "",
+        sd=entry.sd or "",
+        dns=entry.dns or "",
+        token_file=_file(entry.token_file),
+        node=entry.node or "",
+        address=entry.address,
     )
 
 

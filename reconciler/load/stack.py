@@ -10,6 +10,7 @@ from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.crosscheck import Part
 from reconciler.load.definition import Context
+from reconciler.load.discovery import discovery_of
 from reconciler.load.environment import StackEntry, StackSettings
 from reconciler.load.environment import Window as DeclaredWindow
 from reconciler.load.extensions import FileSettings, not_acted_on, read_extensions, read_file_settings
@@ -215,6 +216,7 @@ def _with_extensions(service: Service, reading: Reading) -> Service:
         service,
         extensions=extensions,
         not_acted_on=not_acted_on(extensions),
+        discovery=discovery_of(service, reading.part.services[service.name], extensions.get("x-discovery")),
         wave=extensions.get("x-sync", {}).get("wave", 0),
         heal_own=Heal(own["heal"]) if "heal" in own else None,
         ignore=tuple(own.get("ignore") or reading.setting("ignore", ())),

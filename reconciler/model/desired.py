@@ -174,6 +174,23 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovery:
+    """How the replicas of a service stand in the registry.
+
+    port     the container's
+    network  the engine's name of the network whose addresses they are found at; "": those of the host
+    gateway  found where the service's published port is, whoever holds it; else where each container publishes it itself
+    """
+
+    name: str
+    port: int
+    network: str = ""
+    gateway: bool = False
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One service of a stack, ready to be turned into containers.
 
@@ -193,6 +210,7 @@ class Service:
     not_acted_on  those of them that this version checks but does nothing about
     volumes       names of the engine volumes it mounts
     heal_own      its own `x-reconciler.heal`, None: the stack's
+    discovery     how its replicas stand in the registry, None: not at all
     """
 
     stack: str
@@ -226,6 +244,7 @@ class Service:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     not_acted_on: tuple[str, ...] = ()
+    discovery: Discovery | None = None
 
     @property
     def id(self) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import Mark
+from reconciler.model.catalog import Entry
 from reconciler.model.desired import Attachment, ContentFile, Hook, Network, Volume
 
 
@@ -323,6 +324,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the steps of a group lead to in the registry: "register shop-web-3 once it is ready"."""
+
+    group: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one turn decided.
 
@@ -335,6 +344,8 @@ class Plan:
     held       what a suspension, a rollback or a window keeps from being done
     notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
     complete   False when a neighbour's silence held something back
+    entries    what can be found of the containers there are, before anything is done; None when nobody knows
+    announced  what its steps lead to in the registry
     """
 
     environment: str
@@ -352,6 +363,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     complete: bool = True
     was: str = ""
+    entries: tuple[Entry, ...] | None = None
+    announced: tuple[Announcement, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -25,4 +25,5 @@ def narrowed(plan: Plan, stack: str) -> Plan:
         drift=tuple(group for group in plan.drift if mine(group.key)),
         blocked=tuple(one for one in plan.blocked if mine(one.group)),
         failures=tuple(one for one in plan.failures if mine(one.service)),
+        announced=tuple(one for one in plan.announced if mine(one.group)),
     )

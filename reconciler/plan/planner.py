@@ -9,6 +9,7 @@ from reconciler.model.desired import DesiredState, Kind, Stack
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
+from reconciler.plan.discovery import announced, entries
 from reconciler.plan.draft import Draft
 from reconciler.plan.effective import effective, fallen_back, kept_back, older_versions, withheld
 from reconciler.plan.fleet import muster, take_stock
@@ -206,6 +207,8 @@ def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
     order = _ranks(world, draft)
     actions = _sorted(draft.actions, order)
     opened = (group if group.title else replace(group, title="pull") for group in draft.groups.values())
+    found = None if world.observed.unknown else entries(world)
+    services = {view.service.id: view.service for view in world.views.values()}
     groups = sorted(opened, key=lambda group: _rank(group.key, group.stack, order))
     return Plan(
         environment=desired.environment.name,
@@ -223,6 +226,8 @@ def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
         notes=tuple(draft.notes),
         complete=draft.complete,
         was=world.history.applied,
+        entries=found,
+        announced=tuple(announced(found or (), services, actions)),
     )
 
 

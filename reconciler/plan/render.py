@@ -52,6 +52,7 @@ def _group(group: Group, plan: Plan) -> Iterator[str]:
     for waiting in plan.waiting:
         if waiting.group == group.key:
             yield f"        then {waiting.what}, once {waiting.on}"
+    yield from (f"        registry: {one.text}" for one in plan.announced if one.group == group.key)
 
 
 def telling(group: Group) -> tuple[Reason, ...]:
@@ -167,6 +168,7 @@ def data(plan: Plan, fingerprint: str) -> dict[str, Any]:
             for one in plan.blocked
         ],
         "held": [held_data(one) for one in plan.held],
+        "announced": [{"group": one.group, "text": one.text} for one in plan.announced],
         "notes": list(plan.notes),
     }
 

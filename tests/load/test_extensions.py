@@ -85,7 +85,9 @@ def test_a_compose_file_may_set_what_concerns_its_stack() -> None:
         ({"rollout": {"on_failure": "revert"}}, ("x-rollout",)),
         ({"sync": {"hooks": {"migrate": {"phase": "pre-sync", "command": "migrate"}}}}, ("x-sync",)),
         ({"traffic": {"internal": "gateway"}}, ("x-traffic",)),
-        ({"image": {"policy": "digest"}, "route": {"port": 80}, "discovery": {}}, ("x-discovery", "x-image", "x-route")),
+        ({"image": {"policy": "digest"}, "route": {"port": 80}, "discovery": {}}, ("x-image", "x-route")),
+        ({"discovery": {"port": 80, "resolve": True}}, ("x-discovery",)),
+        ({"discovery": {"port": 80, "uses": {"API_URL": "api"}}}, ("x-discovery",)),
     ],
 )
 def test_what_is_read_but_not_acted_on_is_listed(extensions: dict[str, Any], waiting: tuple[str, ...]) -> None:

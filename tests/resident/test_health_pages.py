@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 from memory_place import ENVIRONMENT, MemoryPlace
 
-from reconciler.api.health import HUNG_SECONDS, healthz, listen_address, pages, readyz, serve
+from reconciler.api.health import HUNG_SECONDS, healthz, pages, readyz
+from reconciler.api.http import Answer, listen_address, serve, serving
 from reconciler.cli import main
 from reconciler.drivers.clock import SystemClock
 from reconciler.errors import Refused, UsageError
@@ -95,12 +97,8 @@ def free_address() -> str:
 
 @contextmanager
 def _served(place: MemoryPlace, resident: Resident, host: str = "127.0.0.1") -> Iterator[str]:
-    server = serve(f"{host}:0", pages(resident.pulse, place.clock))
-    try:
+    with serving(f"{host}:0", pages(resident.pulse, place.clock)) as server:
         yield f"{host}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _get(address: str, path: str, method: str = "GET") -> tuple[int, Any]:
@@ -120,6 +118,7 @@ def test_the_pages_are_served_as_json(place: MemoryPlace, resident: Resident) ->
         assert _get(address, "/readyz?verbose")[0] == 503
         assert _get(address, "/metrics")[0] == 404
         assert _get(address, "/healthz", "POST")[0] == 501
+        assert _get(address, "/healthz", "PUT")[0] == 405
 
 
 def test_it_listens_on_ipv6_too(place: MemoryPlace, resident: Resident) -> None:
@@ -129,7 +128,7 @@ def test_it_listens_on_ipv6_too(place: MemoryPlace, resident: Resident) -> None:
 
 def test_an_address_that_is_taken_is_refused_with_a_hint(place: MemoryPlace, resident: Resident) -> None:
     with _served(place, resident) as address, pytest.raises(Refused, match=f"cannot listen on {address}") as refused:
-        serve(address, {})
+        serve(address, lambda request: Answer(HTTPStatus.OK, b""))
     assert "--listen" in refused.value.hint
 
 

@@ -1,0 +1,150 @@
+"""Which containers can be found by name, where, and are they able to serve?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from reconciler.model import catalog
+from reconciler.model.catalog import Entry, Standing
+from reconciler.model.desired import DesiredState, Discovery, Kind, Service
+from reconciler.model.observed import Instance, Phase, Probe
+from reconciler.model.plan import Action, Announcement, RemoveInstance, StartInstance, StopInstance
+from reconciler.plan.readiness import is_ready
+from reconciler.plan.view import World
+
+ALIVE = (Phase.RUNNING, Phase.PAUSED, Phase.RESTARTING)
+"""Whatever else a container is, nobody can find it."""
+
+
+def entries(world: World) -> tuple[Entry, ...]:
+    """Return what the registry says of our containers, by name, then by container.
+
+    Every version of a service stands as itself: an old container under the port it was made for. What is ready is
+    passing, what is starting, paused or unhealthy is critical, and what does not run is not there.
+    """
+    found = [*_of_services(world), *_of_orphans(world)]
+    return tuple(sorted(found, key=lambda entry: (entry.name, entry.title, entry.id)))
+
+
+def leaving(actions: Iterable[Action]) -> frozenset[str]:
+    """Return the ids of the containers that these actions stop."""
+    changes = (action.change for action in actions)
+    return frozenset(change.target.id for change in changes if isinstance(change, StopInstance | RemoveInstance))
+
+
+def announced(found: Iterable[Entry], services: Mapping[str, Service], actions: Iterable[Action]) -> Iterator[Announcement]:
+    """Yield what the steps of a plan lead to in the registry: nobody has to do it, it follows.
+
+    `services` are those of the plan, by id.
+    """
+    passing = {entry.instance: entry for entry in found if entry.standing is Standing.PASSING}
+    for action in actions:
+        match action.change:
+            case StopInstance(target) if target.id in passing:
+                yield Announcement(action.group, f"deregister {passing.pop(target.id).title} before it stops")
+            case StartInstance(target) if action.group in services and services[action.group].discovery:
+                yield Announcement(action.group, f"register {target.name} once it is ready")
+            case _:
+                pass
+
+
+def _of_services(world: World) -> Iterator[Entry]:
+    for view in world.views.values():
+        before = _before(world.previous, view.service.stack, view.service.name)
+        if view.service.kind is Kind.JOB or not (view.service.discovery or (before and before.discovery)):
+            continue
+        for member in view.members:
+            made_as = view.service if member.current or before is None else before
+            yield from _entry(world, made_as, member.instance)
+
+
+def _of_orphans(world: World) -> Iterator[Entry]:
+    """What Git no longer has serves on until it is stopped."""
+    for place, instance in world.fleet.orphans:
+        before = _before(world.previous, place.stack, place.service)
+        if before is not None and before.kind is not Kind.JOB:
+            yield from _entry(world, before, instance)
+
+
+def _before(previous: DesiredState | None, stack: str, service: str) -> Service | None:
+    if previous is None:
+        return None
+    try:
+        return previous.stack(stack).service(service)
+    except KeyError:
+        return None
+
+
+def _entry(world: World, service: Service, instance: Instance) -> Iterator[Entry]:
+    discovery = service.discovery
+    if discovery is None or instance.phase not in ALIVE:
+        return
+    place = _place(discovery, service, instance)
+    if place is None:
+        return
+    trouble = _trouble(instance, service, world.now)
+    yield Entry(
+        name=discovery.name,
+        id=f"{discovery.name}-{instance.id[:12]}",
+        address=place[0],
+        port=place[1],
+        tags=discovery.tags,
+        meta={**discovery.meta, **_marks(world, service, instance)},
+        standing=Standing.CRITICAL if trouble else Standing.PASSING,
+        output=trouble or "serves",
+        instance=instance.id,
+        title=instance.name,
+        service=service.id,
+    )
+
+
+def _marks(world: World, service: Service, instance: Instance) -> dict[str, str]:
+    return {
+        catalog.ENVIRONMENT: world.desired.environment.name,
+        catalog.STACK: service.stack,
+        catalog.SERVICE: service.name,
+        catalog.CONTAINER: instance.name,
+    }
+
+
+def _trouble(instance: Instance, service: Service, now: datetime) -> str:
+    """Say why it cannot serve, "" when it can."""
+    if is_ready(instance, service, now):
+        return ""
+    if instance.phase is not Phase.RUNNING:
+        return f"is {instance.phase.value}"
+    return "is unhealthy" if instance.probe is Probe.UNHEALTHY else "is starting"
+
+
+def _place(discovery: Discovery, service: Service, instance: Instance) -> tuple[str, int] | None:
+    """Return address and port, None while it has none. The address "" is the host's own."""
+    if discovery.network:
+        return _on_network(discovery, instance)
+    if instance.detail.get("HostConfig", {}).get("NetworkMode") == "host":
+        return "", discovery.port
+    published = service.container.get("HostConfig", {}).get("PortBindings") if discovery.gateway else _published(instance)
+    return _on_host(discovery.port, published or {})
+
+
+def _published(instance: Instance) -> Mapping[str, Any]:
+    """What the engine has bound, random ports included; absent before the container runs."""
+    ports: Mapping[str, Any] = instance.detail.get("NetworkSettings", {}).get("Ports") or {}
+    return ports
+
+
+def _on_network(discovery: Discovery, instance: Instance) -> tuple[str, int] | None:
+    networks = instance.detail.get("NetworkSettings", {}).get("Networks") or {}
+    endpoint = networks.get(discovery.network) or {}
+    address = endpoint.get("IPAddress") or endpoint.get("GlobalIPv6Address")
+    return (address, discovery.port) if address else None
+
+
+def _on_host(port: int, published: Mapping[str, Any]) -> tuple[str, int] | None:
+    for protocol in ("tcp", "udp"):
+        for binding in published.get(f"{port}/{protocol}") or ():
+            if str(binding.get("HostPort") or "").isdecimal():
+                address = str(binding.get("HostIp") or "")
+                return "" if address in ("0.0.0.0", "::") else address, int(binding["HostPort"])
+    return None
