@@ -1,7 +1,7 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test test-crash test-faults test-long test-soak test-mutants lint schemas images clean
+.PHONY: help demo test test-crash test-newer test-faults test-long test-soak test-mutants lint schemas images clean
 
 help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
@@ -19,6 +19,10 @@ test-crash: ## Kill us, and docker compose beside us, at each call to the engine
 	@.ci/prepare --engine --images
 	@PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash $(ARGS)
 	@$(if $(ARGS),,PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash/handing_over.py)
+
+test-newer: ## Run the tests that need an engine on a newer one, which is started beside the machine's own
+	@.ci/prepare --neighbours
+	tests/tools/with-newer-engine sh -c '.ci/images busybox && $(BIN)/python -m pytest -m engine $(ARGS)'
 
 test-faults: ## Try every fault in every variant, also those that take long
 	@.ci/prepare --engine --neighbours --images
