@@ -81,10 +81,13 @@ _NOT_EVERYWHERE = (
 )  # fmt: skip
 """Services of payload/ that want what some machines do not have, or a container that is there before."""
 
+_SOONER = "  health-list: {healthcheck: {interval: 1s}}\n"
+"""Others wait for this one, which would look for half a minute whether it is healthy."""
+
 
 def _payload() -> Document:
     """The services that payload/reference.json is about."""
     files = {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*") if path.is_file()}
-    without = "services:\n" + "".join(f"  {name}: !reset null\n" for name in _NOT_EVERYWHERE)
+    without = f"services:\n{_SOONER}" + "".join(f"  {name}: !reset null\n" for name in _NOT_EVERYWHERE)
     entry = {"files": ["compose.yaml", "without.yaml"], "project": "p7payload", "environment": {"PAYLOAD_TOKEN": "t0ken"}}
     return Document("every attribute of payload/", {**files, "without.yaml": without.encode()}, entry)
