@@ -13,17 +13,30 @@ import docker
 PROJECT = Path(__file__).parents[2]
 BASE = "local/python:3"
 IMAGE = "reconciler:under-test"
+STAGE = "local/reconciler:stage"
+"""The stage that fetches what the image stands on. It keeps a name, like its base, and is there for the next build."""
+
 PIP_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 
 
 def build(engine: docker.APIClient) -> str:
     """Have the engine's own builder make the image, on a base that needs no image registry; return its reference."""
     subprocess.run((PROJECT / ".ci/images", "python"), check=True, timeout=600, stdin=subprocess.DEVNULL)
+    earlier = engine.images(STAGE, quiet=True)
+    _build(engine, STAGE, "build")
+    _build(engine, IMAGE)
+    for stage in {*earlier} - {*engine.images(STAGE, quiet=True)}:
+        engine.remove_image(stage)
+    return IMAGE
+
+
+def _build(engine: docker.APIClient, reference: str, stage: str = "") -> None:
     said = list(
         engine.build(
             fileobj=_context(),
             custom_context=True,
-            tag=IMAGE,
+            tag=reference,
+            target=stage,
             rm=True,
             decode=True,
             # As this machine reaches its package index, so does the build: by its network, through its settings.
@@ -33,7 +46,6 @@ def build(engine: docker.APIClient) -> str:
     )
     errors = [line["error"] for line in said if "error" in line]
     assert not errors, "".join(line.get("stream", "") for line in said)[-3000:]
-    return IMAGE
 
 
 def _context() -> io.BytesIO:

@@ -53,9 +53,10 @@ STACKS, CONTAINERS = 14, 60
 SETTLE_SECONDS = 400.0
 FAILING_TURNS = 3
 
-STANDS_IN = "p7documents/anything:1"
+STANDS_IN = f"{ENVIRONMENT}/anything:1"
 RECIPE = r"""
 FROM BASE
+LABEL stands-in=p7documents
 RUN for name in a x curl pg_isready redis-cli; do printf '#!/bin/sh\n' > /bin/$name; chmod +x /bin/$name; done; \
     printf 'root:x:0:0::/:\nu:x:1:1::/:\nw:x:2:2::/:\n' > /etc/passwd; printf 'a:x:1:\nb:x:2:\nmail:x:3:\n' > /etc/group
 ENTRYPOINT ["sh", "-c", "trap 'exit 0' TERM; sleep 9999 & wait"]
@@ -92,7 +93,8 @@ def outcome(engine: docker.APIClient, busybox_image: str, tmp_path_factory: pyte
     stacks, refused = _loaded(tmp_path_factory.mktemp("alone"))
     like = _like(stacks)
     distinct = {name: stacks[name] for name in like.values() if name not in ELSEWHERE}
-    made = _make_images(engine, busybox_image, distinct)
+    _remove_images(engine)
+    _make_images(engine, busybox_image, distinct)
     results: dict[str, Result] = {}
     changes: list[Change] = []
     for group in _groups(distinct):
@@ -100,8 +102,7 @@ def outcome(engine: docker.APIClient, busybox_image: str, tmp_path_factory: pyte
             found, asked = _applied(tmp_path_factory.mktemp("host"), group)
         results.update(found)
         changes.extend(asked)
-    for reference in made:
-        engine.remove_image(reference)
+    _remove_images(engine)
     outcomes = {name: results[first] for name, first in like.items() if first in results}
     outcomes |= {name: Result(codes) for name, codes in refused.items()}
     return Outcome(outcomes, len(distinct.keys() - FAILING.keys()), changes)
@@ -229,16 +230,21 @@ def _resources(stack: Stack) -> tuple[Network | Volume, ...]:
 # --- together, on the engine ------------------------------------------------------------------------------------------
 
 
-def _make_images(engine: docker.APIClient, base: str, stacks: Mapping[str, Stack]) -> list[str]:
-    """Give every image that is named something to run; return the references that were not there before."""
+def _make_images(engine: docker.APIClient, base: str, stacks: Mapping[str, Stack]) -> None:
+    """Give every image that is named and not there something to run."""
     named = {service.image.replace(ALONE, name) for name, stack in stacks.items() for service in stack.services}
     missing = sorted(reference for reference in named if not engine.images(reference))
     build_image(engine, STANDS_IN, RECIPE.replace("BASE", base))
-    tags = [_repository_and_tag(reference) for reference in missing]
-    for repository, tag in tags:
-        engine.tag(STANDS_IN, repository, tag)
-    # With its tag, since a short name may also be the beginning of some image's id.
-    return [STANDS_IN, *(f"{repository}:{tag}" for repository, tag in tags)]
+    for reference in missing:
+        engine.tag(STANDS_IN, *_repository_and_tag(reference))
+
+
+def _remove_images(engine: docker.APIClient) -> None:
+    """Remove what stands in for images, under all its names, also where a run was cut short."""
+    for image in engine.images(filters={"label": f"stands-in={ENVIRONMENT}"}):
+        names = [name for name in image["RepoTags"] or () if name != "<none>:<none>"]
+        for name in names or [image["Id"]]:
+            engine.remove_image(name)
 
 
 def _repository_and_tag(reference: str) -> tuple[str, str]:
