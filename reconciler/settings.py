@@ -55,6 +55,7 @@ class RegistryFaces:
     token_file  holds the token with which programs may register themselves there, None: nobody may
     node        what this machine is called, "" for its host name
     address     where others reach it: entries on the host's ports carry it
+    nameservers whom containers that ask the registry ask for all other names
     """
 
     http: str = ""
@@ -63,6 +64,14 @@ class RegistryFaces:
     token_file: Path | None = None
     node: str = ""
     address: str = "127.0.0.1"
+    nameservers: tuple[str, ...] = ()
+
+    @property
+    def dns_for_containers(self) -> str:
+        """The address at which containers reach the DNS server, "" for none: they ask port 53 only, and not themselves."""
+        host, _, port = self.dns.rpartition(":")
+        host = self.address if host in ("", "0.0.0.0", "[::]") else host.strip("[]")
+        return host if port == "53" and not host.startswith("127.") and host != "::1" else ""
 
     @property
     def served(self) -> bool:
@@ -176,6 +185,7 @@ def _registry(said: Mapping[str, str], behind: RegistryFaces) -> RegistryFaces:
         token_file=_path(said, "registry_token_file", behind.token_file),
         node=said.get("registry_node", behind.node),
         address=said.get("registry_address", behind.address),
+        nameservers=behind.nameservers,
     )
 
 

@@ -170,12 +170,16 @@ def loader(settings: Settings) -> Load:
     """Bind the operator's settings to the pure loader."""
     from reconciler.load.loading import LoadSettings, load
     from reconciler.load.memory import Memory
+    from reconciler.load.names import NameServers
     from reconciler.model.desired import DesiredState
     from reconciler.model.source import Revision
 
     operator = settings.operator
     memory = Memory()
-    bound = LoadSettings(_name_of(settings), operator.environment, operator.policy)
+    faces = operator.registry
+    bound = LoadSettings(
+        _name_of(settings), operator.environment, operator.policy, NameServers(faces.dns_for_containers, faces.nameservers)
+    )
 
     def loaded(files: Files, revision: Revision) -> DesiredState:
         return load(files, revision, bound, memory)

@@ -474,6 +474,5 @@ _NOT_ACTED_ON: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "x-image": _always,
     "x-traffic": lambda traffic: "internal" in traffic or traffic.get("mode") == "gateway",
     "x-route": _always,
-    "x-discovery": lambda discovery: discovery["resolve"] or bool(discovery["uses"]),
     "x-sync": lambda sync: bool(sync["hooks"]),
 }

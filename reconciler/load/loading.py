@@ -11,6 +11,7 @@ from reconciler.load.crosscheck import Part, check_services, check_stacks
 from reconciler.load.findings import Findings, is_error, presented
 from reconciler.load.layout import Layout, lay_out
 from reconciler.load.memory import Loaded, Memory
+from reconciler.load.names import NameServers, with_names
 from reconciler.load.needs import in_order
 from reconciler.load.override import DIRECTORY as OVERRIDES
 from reconciler.load.stack import StackRequest, build_stack, read_stack
@@ -27,11 +28,13 @@ class LoadSettings:
     name         the environment's and the only stack's, where the repository does not say one
     environment  by stack: variables for interpolation, from the operator's file; they win over the repository's
     policy       what the repository may ask of the host
+    servers      whom containers ask for names
     """
 
     name: str = "default"
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     policy: Policy = field(default_factory=Policy)
+    servers: NameServers = field(default_factory=NameServers)
 
 
 def load(files: Files, revision: Revision, settings: LoadSettings | None = None, memory: Memory | None = None) -> DesiredState:
@@ -46,7 +49,7 @@ def load(files: Files, revision: Revision, settings: LoadSettings | None = None,
     except InvalidState as error:
         raise InvalidState(presented(error.problems, files)) from None
     findings = Findings(list(_stale_overrides(files, layout)))
-    stacks = _stacks(files, layout, settings, findings, memory or Memory())
+    stacks = with_names(_stacks(files, layout, settings, findings, memory or Memory()), settings.servers, findings)
     problems = presented(findings.problems, files)
     if any(map(is_error, problems)):
         raise InvalidState(problems)

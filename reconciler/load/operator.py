@@ -147,6 +147,8 @@ class RegistryFacesEntry(Written):
     """What this machine is called; default: its host name."""
     address: Annotated[str, AfterValidator(_ip_address)] = "127.0.0.1"
     """Where others reach this machine; entries on the host's ports carry it."""
+    nameservers: tuple[Annotated[str, AfterValidator(_ip_address)], ...] = ()
+    """Whom containers with `resolve: true` ask for names that are not the registry's."""
 
 
 class OperatorFile(Written):
@@ -233,6 +235,7 @@ def _faces(entry: RegistryFacesEntry) -> RegistryFaces:
         token_file=_file(entry.token_file),
         node=entry.node or "",
         address=entry.address,
+        nameservers=entry.nameservers,
     )
 
 

@@ -86,8 +86,7 @@ def test_a_compose_file_may_set_what_concerns_its_stack() -> None:
         ({"sync": {"hooks": {"migrate": {"phase": "pre-sync", "command": "migrate"}}}}, ("x-sync",)),
         ({"traffic": {"internal": "gateway"}}, ("x-traffic",)),
         ({"image": {"policy": "digest"}, "route": {"port": 80}, "discovery": {}}, ("x-image", "x-route")),
-        ({"discovery": {"port": 80, "resolve": True}}, ("x-discovery",)),
-        ({"discovery": {"port": 80, "uses": {"API_URL": "api"}}}, ("x-discovery",)),
+        ({"discovery": {"port": 80, "resolve": True}}, ()),
     ],
 )
 def test_what_is_read_but_not_acted_on_is_listed(extensions: dict[str, Any], waiting: tuple[str, ...]) -> None:
@@ -95,6 +94,6 @@ def test_what_is_read_but_not_acted_on_is_listed(extensions: dict[str, Any], wai
 
 
 def test_every_extension_is_acted_on_or_listed() -> None:
-    listed = {"x-rollout", "x-autoscale", "x-image", "x-traffic", "x-route", "x-discovery", "x-sync"}
-    acted_on = {"x-reconciler", "x-reconciler-pin"}
+    listed = {"x-rollout", "x-autoscale", "x-image", "x-traffic", "x-route", "x-sync"}
+    acted_on = {"x-reconciler", "x-reconciler-pin", "x-discovery"}
     assert listed | acted_on == set(MODELS)
