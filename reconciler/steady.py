@@ -36,6 +36,15 @@ class Told:
         return self.time + self.moved
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A container as the engine told of it, its times by name, and how it would have been told of by today's clock."""
+
+    instance: Instance
+    told: Mapping[str, Told]
+    corrected: Instance
+
+
 @dataclass(slots=True)
 class Steady:
     """Notices that the wall clock was set, by a clock that never is."""
@@ -43,7 +52,7 @@ class Steady:
     clock: Clock
     _wall: datetime | None = None
     _monotonic: float = 0.0
-    _told: dict[tuple[str, str], Told] = field(default_factory=dict)
+    _seen: dict[str, Seen] = field(default_factory=dict)
     _since_seen: timedelta = UNMOVED
 
     def set_by(self) -> timedelta:
@@ -57,33 +66,33 @@ class Steady:
 
     def corrected(self, observed: ObservedState) -> ObservedState:
         """Return the snapshot with every container as old as it is, wherever the clock was set since the last one."""
-        self._told = {
-            (one.id, name): self._told_now((one.id, name), time, observed.at)
-            for one in observed.instances
-            for name in TIMES
-            if (time := getattr(one, name)) is not None
-        }
+        self._seen = {one.id: self._known(one) or self._told(one, observed.at) for one in observed.instances}
         self._since_seen = UNMOVED
-        return replace(observed, instances=tuple(map(self._as_old_as_it_is, observed.instances)))
+        instances = tuple(self._seen[one.id].corrected for one in observed.instances)
+        return observed if instances == observed.instances else replace(observed, instances=instances)
 
-    def _told_now(self, key: tuple[str, str], time: datetime, now: datetime) -> Told:
+    def _known(self, instance: Instance) -> Seen | None:
+        """What was looked at before holds, where neither it nor the clock has changed since."""
+        seen = self._seen.get(instance.id)
+        return seen if seen and seen.instance is instance and not self._since_seen else None
+
+    def _told(self, instance: Instance, now: datetime) -> Seen:
+        before = seen.told if (seen := self._seen.get(instance.id)) else {}
+        times = ((name, getattr(instance, name)) for name in TIMES)
+        told = {name: self._told_now(before.get(name), time, now) for name, time in times if time is not None}
+        if not any(one.moved for one in told.values()):
+            return Seen(instance, told, instance)
+        created, started, finished = (told[name].now if name in told else None for name in TIMES)
+        return Seen(instance, told, replace(instance, created=created, started=started, finished=finished))
+
+    def _told_now(self, before: Told | None, time: datetime, now: datetime) -> Told:
         """What was known before, or what today's clock has not come to yet, is from before the setting."""
-        before, by = self._told.get(key), self._since_seen
+        by = self._since_seen
         if before is not None and before.time == time:
             return Told(time, before.moved + by)
         if time > now:
             return Told(time, now - time)  # How long ago it was nobody knows: at least it gets older from now on.
         return Told(time, by if UNMOVED < by <= now - time else UNMOVED)
-
-    def _as_old_as_it_is(self, instance: Instance) -> Instance:
-        created, started, finished = (self._now(instance, name) for name in TIMES)
-        if (created, started, finished) == (instance.created, instance.started, instance.finished):
-            return instance
-        return replace(instance, created=created, started=started, finished=finished)
-
-    def _now(self, instance: Instance, name: str) -> datetime | None:
-        told = self._told.get((instance.id, name))
-        return told.now if told else None
 
 
 def moved(history: History, by: timedelta) -> History:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.model.observed import Instance, ObservedImage
 
 if TYPE_CHECKING:
+    from reconciler.model.status import ServiceStatus, StackStatus
     from reconciler.plan.fleet import Fleet
     from reconciler.plan.view import ServiceView
 
@@ -37,10 +38,16 @@ class Memory:
     fleet   what it was made from, and the fleet
     shared  what all views were made from: when it changes, none of them holds
     views   by service id; None beside a view that was made from more than `Seen` tells
+    all     what all views were made from, and all of them; None where one was made from more than that
+    status  by service id: the view of one that rests, and how it is
+    stacks  how each was, the first of equal ones
     images  by reference, each the first of equal ones: whoever compares it next sees at a glance that it is the same
     """
 
     fleet: tuple[object, Fleet] | None = None
     shared: object = None
     views: Mapping[str, tuple[Seen | None, ServiceView]] = field(default_factory=dict)
+    all: tuple[object, Mapping[str, ServiceView]] | None = None
+    status: Mapping[str, tuple[ServiceView, ServiceStatus]] = field(default_factory=dict)
+    stacks: Mapping[str, StackStatus] = field(default_factory=dict)
     images: Mapping[str, ObservedImage | None] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reconciler.model.desired import DesiredState, Kind
 from reconciler.model.history import History
@@ -30,13 +30,26 @@ def stacks_status(
     touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
     touched |= {id for held in plan.held for id in held.services} | {held.key for held in plan.held if held.what}
     moving = {key.split("/")[0] for key in touched}
-    stacks = []
+    memory = memory or Memory()
+    resting = _resting(world, plan, touched)
+    known = {id: one for id, (view, one) in memory.status.items() if resting.get(id) is view}
+    stacks, services = dict[str, StackStatus](), dict[str, ServiceStatus]()
     for stack in world.desired.stacks:
-        services = tuple(_service(world, world.views[service.id], plan, touched) for service in stack.services)
-        out = any(one.sync is not Sync.SYNCED for one in services) or stack.name in moving
-        sync = Sync.OUT_OF_SYNC if out else Sync.SYNCED
-        stacks.append(StackStatus(stack.name, sync, worst(one.health for one in services), services))
-    return tuple(stacks)
+        own = [known.get(one.id) or _service(world, world.views[one.id], plan, touched) for one in stack.services]
+        out = any(one.sync is not Sync.SYNCED for one in own) or stack.name in moving
+        new = StackStatus(stack.name, Sync.OUT_OF_SYNC if out else Sync.SYNCED, worst(one.health for one in own), tuple(own))
+        stacks[stack.name] = old if (old := memory.stacks.get(stack.name)) == new else new
+        services |= {service.id: one for service, one in zip(stack.services, own, strict=True)}
+    memory.status = {id: (view, services[id]) for id, view in resting.items()}
+    memory.stacks = stacks
+    return tuple(stacks.values())
+
+
+def _resting(world: World, plan: Plan, touched: Collection[str]) -> dict[str, ServiceView]:
+    """Return the views of services that nothing but their view has a say in."""
+    if world.history.suspended or world.frozen or plan.blocked:
+        return {}
+    return {id: view for id, view in world.views.items() if id not in touched and view.rests(world.now)}
 
 
 def _service(world: World, view: ServiceView, plan: Plan, touched: Iterable[str]) -> ServiceStatus:

@@ -139,13 +139,16 @@ class World:
 
 def build_views(
     desired: DesiredState, observed: ObservedState, history: History, fleet: Fleet, memory: Memory | None = None
-) -> dict[str, ServiceView]:
+) -> Mapping[str, ServiceView]:
     """Return the view of every service, by service id. What the memory still holds is not made again."""
     memory = memory or Memory()
     revision = desired.revision.id
     shared = _shared(observed, history)
     known = memory.views if memory.shared == shared else {}
     images = {name: old if (old := memory.images.get(name)) == image else image for name, image in observed.images.items()}
+    made_from = desired.stacks, revision, shared, images, history.quarantine, fleet
+    if memory.all and memory.all[0] == made_from:
+        return memory.all[1]
     made: dict[str, tuple[Seen | None, ServiceView]] = {}
     for stack in desired.stacks:
         for service in stack.services:
@@ -158,7 +161,9 @@ def build_views(
                 kept = seen if _lasts(view) else None, view
             made[id] = kept
     memory.shared, memory.images, memory.views = shared, images, made
-    return {id: view for id, (_, view) in made.items()}
+    views = {id: view for id, (_, view) in made.items()}
+    memory.all = (made_from, views) if all(seen is not None for seen, _ in made.values()) else None
+    return views
 
 
 def _shared(observed: ObservedState, history: History) -> object:

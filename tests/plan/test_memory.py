@@ -14,9 +14,11 @@ from reconciler.model.desired import DesiredState
 from reconciler.model.history import HashKey, History, Suspension
 from reconciler.model.observed import Engine, ObservedImage, ObservedState, Phase, Probe
 from reconciler.model.plan import Plan
+from reconciler.model.status import StackStatus
 from reconciler.plan import make_plan
 from reconciler.plan.assume import assume
 from reconciler.plan.memory import Memory
+from reconciler.plan.status import stacks_status
 
 COMPOSE = """
 services:
@@ -24,6 +26,12 @@ services:
   side: {image: "side:1", network_mode: "service:web"}
   late: {image: "late:1", depends_on: {web: {condition: service_started, restart: true}}}
 """
+ALONE = """
+services:
+  web: {image: "web:1", mem_reservation: 64m}
+  late: {image: "late:1"}
+"""
+"""Services of which each is judged by itself."""
 WEB = "shop-web-1"
 
 
@@ -49,9 +57,9 @@ class Known:
         return replace(self, history=replace(self.history, **changes))
 
 
-def at_rest() -> Known:
+def at_rest(compose: str = COMPOSE) -> Known:
     """Everything runs since a day as Git asks; in one container as far as its label says, which is trusted."""
-    desired, history = desired_state(COMPOSE, OLD), History(KEY, applied=OLD)
+    desired, history = desired_state(compose, OLD), History(KEY, applied=OLD)
     observed = assume(desired, NOW, history)
     known = Known(desired, replace(observed, engine=Engine(memory_bytes=1 << 30)), history)
     detail = next(one.detail for one in observed.instances if one.name == WEB)
@@ -89,11 +97,24 @@ def test_a_plan_is_the_same_with_a_memory_when(change: Callable[[Known], Known])
     assert plan(before, memory) == plan(before)
 
 
+@pytest.mark.parametrize("compose", [COMPOSE, ALONE], ids=["with what concerns another", "each by itself"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_how_services_are_is_the_same_with_a_memory_when(change: Callable[[Known], Known], compose: str) -> None:
+    before, memory = at_rest(compose), Memory()
+    for known in (before, change(before), change(before), before):
+        assert how(known, memory) == how(known)
+
+
 def test_time_alone_lets_a_container_rest() -> None:
     memory, young = Memory(), at_rest().sees_web(started=NOW)
     assert plan(young, memory).waiting
     assert plan(young.sees(at=NOW + timedelta(minutes=1)), memory).empty
     assert plan(young, memory).waiting
+
+
+def how(known: Known, memory: Memory | None = None) -> tuple[StackStatus, ...]:
+    made = plan(known, memory)
+    return stacks_status(made, known.desired, known.observed, known.history, known.desired, memory)
 
 
 def plan(known: Known, memory: Memory | None = None) -> Plan:
