@@ -286,7 +286,10 @@ class Store(Protocol):
         """Return what earlier turns learned; a fresh one, with a new key, where there is nothing yet."""
 
     def record(self, turn: Turn) -> None:
-        """Keep a turn. One that did and found nothing new only replaces the last one of its kind: idling fills no disk."""
+        """Keep a turn. One that did and found nothing new only replaces the last one of its kind: idling fills no disk.
+
+        One that follows such a turn within ten seconds need not be kept at all.
+        """
 
     def change(self, edit: Callable[[History], History]) -> History:
         """Replace the history by an edited one, in one transaction: a person's word is never lost to a turn, or a turn's to it.

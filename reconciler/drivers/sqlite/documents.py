@@ -73,13 +73,19 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def turn_document(turn: Turn) -> str:
-    """Return a turn as JSON."""
-    return json.dumps(turn, default=_plain)
+def turn_document(turn: Turn, stacks: str) -> str:
+    """Return a turn as JSON, its stacks being JSON already."""
+    told = {field.name: getattr(turn, field.name) for field in fields(turn) if field.name != "stacks"}
+    return f'{json.dumps(told, default=_plain)[:-1]}, "stacks": {stacks}}}'
+
+
+def stacks_document(stacks: tuple[StackStatus, ...]) -> str:
+    """Return the status of stacks as JSON."""
+    return json.dumps(stacks, default=_plain)
 
 
 def _plain(value: object) -> object:
-    """A turn tells of a thousand services, and is written each time: `asdict` would copy all of it first."""
+    """A turn tells of a thousand services: `asdict` would copy all of it first."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return str(value)

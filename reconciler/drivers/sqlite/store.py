@@ -16,18 +16,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from reconciler.drivers.sqlite.documents import history_document, read_history, read_turn, turn_document
+from reconciler.drivers.sqlite.documents import history_document, read_history, read_turn
 from reconciler.drivers.sqlite.key import read_key
 from reconciler.drivers.sqlite.log import MOST_LOG_BYTES, LogFiles
+from reconciler.drivers.sqlite.turns import MOST_TURN_BYTES, Turns
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.audit import Entry, Head, Kind, Trail
 from reconciler.model.history import History
 from reconciler.model.status import Turn
 
-MOST_TURNS = {False: 1000, True: 200}
-"""How many turns are kept: of those that did something, and of those that only saw something new."""
-MOST_TURN_BYTES, LEAST_TURNS = 64 * 1024**2, 100
-"""So much room all turns may take; the last of those that did something are kept whatever they take."""
 MOST_DAMAGED = 3
 """So many damaged databases are kept for whoever wants to look."""
 MOST_WAITING = 1000
@@ -83,8 +80,9 @@ class SqliteStore:
         self._path = directory / "state.db"
         self._warn = warn
         self._migrations = migrations
-        self._most_turn_bytes = most_turn_bytes
         self._log = LogFiles(directory / "audit", most_log_bytes)
+        self._read: tuple[str, History] | None = None
+        self._turns = Turns(most_turn_bytes)
         self._waiting: tuple[Entry, ...] = ()
         self._lost = 0
         try:
@@ -101,11 +99,13 @@ class SqliteStore:
         return self._do(self._history)
 
     def record(self, turn: Turn) -> None:
-        """Keep a turn; one that did nothing and saw nothing new takes the place of the last of its kind.
+        """Keep a turn; one that did nothing and saw nothing new takes the place of the last of its kind, or is left out.
 
         A database of an older version keeps none until `change` has brought it up to date.
         """
-        self._do(lambda database: _keep(database, turn, self._most_turn_bytes))
+        if not self._turns.repeats(turn):
+            self._do(lambda database: self._turns.keep(database, turn), synced=False)
+            self._turns.kept(turn)
 
     def change(self, edit: Callable[[History], History]) -> History:
         """Replace the history by an edited one, in one transaction."""
@@ -139,7 +139,8 @@ class SqliteStore:
             with self._log.locked():
                 head = self._log.append((*lost, *waiting), self._do(_head))
                 written, self._lost = True, 0
-                self._do(lambda database: _keep_head(database, head), migrates=True)
+                # The lines are on the disk. A head that a power cut takes back is one that they go beyond.
+                self._do(lambda database: _keep_head(database, head), migrates=True, synced=False)
                 self._log.drop_oldest()
         except OSError as error:
             hint = "make room on its disk, and see that it may be written"
@@ -158,29 +159,31 @@ class SqliteStore:
 
     # --- the database ------------------------------------------------------------------------------------------------
 
-    def _do(self, work: Callable[[sqlite3.Connection], Answer], *, migrates: bool = False) -> Answer:
+    def _do(self, work: Callable[[sqlite3.Connection], Answer], *, migrates: bool = False, synced: bool = True) -> Answer:
         """Work in one transaction, on a new database if this one is damaged. Raises Unreachable when it is not to be had.
 
-        Whoever only looks leaves an older database as it is: the older program may still be at work on it.
+        Whoever only looks leaves an older database as it is: the older program may still be at work on it. What is not
+        `synced` may be taken back by a power cut, whole and together with all that followed.
         """
         try:
             try:
-                return self._transact(work, migrates)
+                return self._transact(work, migrates, synced)
             except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self._replace_damaged()
-                return self._transact(work, migrates)
+                return self._transact(work, migrates, synced)
         except sqlite3.OperationalError as error:
             hint = "make room on its disk, and see that no other program holds it"
             raise Unreachable(f"state database {self._path}: {error}", hint=hint) from error
 
-    def _transact(self, work: Callable[[sqlite3.Connection], Answer], migrates: bool = False) -> Answer:
+    def _transact(self, work: Callable[[sqlite3.Connection], Answer], migrates: bool = False, synced: bool = True) -> Answer:
         if not self._path.exists():
             with self._locked():
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
+            database.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             if not migrates and 0 < _version(database) < len(self._migrations):
                 return self._aside(database, work)
             database.execute("BEGIN IMMEDIATE")
@@ -255,7 +258,12 @@ class SqliteStore:
 
     def _history(self, database: sqlite3.Connection) -> History:
         row = database.execute("SELECT document FROM history").fetchone()
-        return History(self._key, fresh=True) if row is None else read_history(row[0], self._key)
+        if row is None:
+            return History(self._key, fresh=True)
+        known = self._read
+        if known is None or known[0] != row[0]:
+            self._read = known = row[0], read_history(row[0], self._key)
+        return known[1]
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -264,30 +272,6 @@ class SqliteStore:
 def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
-
-
-_DROP_LARGE = """
-    DELETE FROM turns WHERE number IN (
-        SELECT number FROM (
-            SELECT number, SUM(bytes) OVER newest AS total, SUM(NOT idle) OVER newest AS rank
-            FROM turns WINDOW newest AS (ORDER BY number DESC)
-        ) WHERE total > ? AND rank > ?
-    )
-"""
-
-
-def _keep(database: sqlite3.Connection, turn: Turn, most_bytes: int) -> None:
-    last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
-    before = read_turn(last[2]) if last else None
-    idle = not turn.done and not turn.failed and before is not None and before.applied == turn.applied
-    if before is not None and idle and last[1] and _same_news(before, turn):
-        database.execute("DELETE FROM turns WHERE number = ?", (last[0],))
-    document = turn_document(turn)
-    row = (idle, document, len(document.encode()))
-    database.execute("INSERT INTO turns (idle, document, bytes) VALUES (?, ?, ?)", row)
-    newest = "SELECT number FROM turns WHERE idle = ? ORDER BY number DESC LIMIT ?"
-    database.execute(f"DELETE FROM turns WHERE idle = ? AND number NOT IN ({newest})", (idle, idle, MOST_TURNS[idle]))
-    database.execute(_DROP_LARGE, (most_bytes, LEAST_TURNS))
 
 
 def _head(database: sqlite3.Connection) -> Head | None:
@@ -302,10 +286,3 @@ def _keep_head(database: sqlite3.Connection, head: Head) -> None:
 
 def _lost(at: datetime, count: int) -> Entry:
     return Entry(at, Kind.NOTE, "lost", text=f"{count} lines are lost: for too long they could not be written")
-
-
-def _same_news(last: Turn, turn: Turn) -> bool:
-    def news(one: Turn) -> tuple[object, ...]:
-        return one.operation, one.revision, one.plan, one.error
-
-    return news(last) == news(turn)
