@@ -9,7 +9,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.api.health import listen_address, pages, serve
+from reconciler.api.health import pages
+from reconciler.api.http import listen_address, serve
 from reconciler.apply import Applier
 from reconciler.drivers.clock import SystemClock
 from reconciler.drivers.directory import FolderSource
