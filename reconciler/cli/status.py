@@ -18,6 +18,7 @@ from reconciler.cli.sight import Lookout, Sight
 from reconciler.cli.times import age, stamp
 
 if TYPE_CHECKING:
+    from reconciler.model.catalog import Entry
     from reconciler.model.plan import Blocked
     from reconciler.model.source import Revision
     from reconciler.model.status import ServiceStatus, StackStatus, Turn
@@ -74,6 +75,7 @@ def document(sight: Sight) -> dict[str, Any]:
         "now": sight.look is not None,
         "seen_at": seen[0].isoformat() if seen else None,
         "stacks": [asdict(stack) for stack in seen[1]] if seen else [],
+        "registry": [_entry_data(entry) for entry in _entries(sight)],
         "blocked": [_blocked_data(one) for one in _blocked(sight)],
         "held": [held_data(one) for one in sight.look.plan.held] if sight.look else [],
         "waiting": [{"group": one.group, "what": one.what, "on": one.on} for one in waiting],
@@ -110,6 +112,7 @@ def lines(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
         yield from columns(_heading(sight))
     if seen is not None:
         yield from stack_lines(seen[1], sight.now, quiet=quiet)
+    yield from section("registry", columns(map(_found, _entries(sight, quiet=quiet))))
     yield from section("blocked", (line for one in _blocked(sight) for line in blocked_lines(one)))
     yield from section("held", _held(sight))
     yield from section("failed in the last turn", last.failed if last else ())
@@ -141,6 +144,23 @@ def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
     if sight.look is None:
         seen = sight.seen
         yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago), as follows" if seen else "never"
+
+
+def _entries(sight: Sight, *, quiet: bool = False) -> tuple[Entry, ...]:
+    """What of our containers can be found by name; `quiet` leaves out those that serve."""
+    entries = (sight.look.plan.entries if sight.look else None) or ()
+    return tuple(entry for entry in entries if entry.standing != "passing" or not quiet)
+
+
+def _found(entry: Entry) -> tuple[str, ...]:
+    """An address of this machine's own is left out: only the resident reconciler knows what it is called."""
+    why = "" if entry.standing == "passing" else entry.output
+    return entry.name, f"{entry.address}:{entry.port}", entry.standing, entry.title, why
+
+
+def _entry_data(entry: Entry) -> dict[str, Any]:
+    told = ("name", "id", "address", "port", "tags", "meta", "standing", "output", "instance", "service")
+    return {"container": entry.title, **{field: getattr(entry, field) for field in told}}
 
 
 def _held(sight: Sight) -> Iterator[str]:
@@ -213,7 +233,8 @@ def _watch(lookout: Lookout, args: argparse.Namespace) -> NoReturn:
     with ExitStack() as open_streams:
         while True:
             sight = lookout.sight()
-            news = sight.seen and sight.seen[1], _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
+            seen = sight.seen and sight.seen[1]
+            news = seen, _entries(sight), _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
             if clear or news != before:
                 sys.stdout.write(clear)
                 say(printed(sight, as_json=args.json, quiet=args.quiet, on_a_line=True))
