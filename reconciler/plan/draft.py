@@ -51,7 +51,7 @@ class Draft:
     def act(self, id: str, change: Change, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:
         """Add an action. Returns its id."""
         known = self.groups.get(group)
-        after = tuple(dict.fromkeys(need for need in needs if need))
+        after = tuple(dict.fromkeys(needs))
         self.actions.append(Action(id, change, group, tuple(reasons), after, known.verb if known else Verb.UPDATE))
         return id
 
