@@ -86,6 +86,15 @@ def test_a_service_goes_back_alone_only_where_its_file_holds_nothing_else_that_i
         back("shop/web", files(), both)
 
 
+@pytest.mark.parametrize(
+    ("needs", "declared"), [("networks: [back]", "networks: {back: {}}"), ("volumes: ['data:/data']", "volumes: {data: {}}")]
+)
+def test_networks_and_volumes_go_back_with_the_service_that_needs_them(needs: str, declared: str) -> None:
+    old = BASE["shop/compose.yaml"].replace("image: 'web:1'", f"image: 'web:1', {needs}") + f"{declared}\n"
+    asked = files(shop__compose_DOT_yaml=WEB_2)
+    assert set(back("shop/web", files(shop__compose_DOT_yaml=old), asked)) == {"shop/compose.yaml"}
+
+
 @pytest.mark.parametrize(("other_reads", "alone"), [("../common.env", False), ("own.env", True)])
 def test_a_file_beside_the_stack_goes_back_only_where_no_other_stack_reads_it(other_reads: str, *, alone: bool) -> None:
     shop = BASE["shop/compose.yaml"].replace("[web.env]", "[web.env, ../common.env]")
