@@ -1,7 +1,7 @@
 """An engine that only answers, from a record: `python -m benchmarks.recorded SOCKET SERVICES`.
 
 It runs in a process of its own, so that what it costs is not ours. What it tells of is what `assume` says runs; it takes as
-long for a list as engine 20.10 was measured to take.
+long for a list as engine 20.10 was measured to take. A signal to a container changes nothing, and is told as an event.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,12 +36,14 @@ def main() -> None:
 
 
 class Record:
-    """Every answer, as bytes; only the lease is remembered."""
+    """Every answer, as bytes; only the lease is remembered, and who listens to events."""
 
     def __init__(self, observed: ObservedState) -> None:
         rows = [_row(one) for one in observed.instances]
         networks, images = observed.networks, observed.images.items()
         self.lease: list[dict[str, Any]] = []
+        self.listeners: list[SimpleQueue[bytes]] = []
+        self.marks = {one.id: {**one.labels, "name": one.name} for one in observed.instances}
         self.answers: dict[str, bytes] = {
             "version": _bytes({"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}),
             "info": _bytes({"NCPU": 64, "MemTotal": 1 << 40, "OSType": "linux"}),
@@ -51,6 +54,13 @@ class Record:
         }
         self.volumes = [{"Name": one.name, "Labels": one.labels, **one.detail} for one in observed.volumes]
         self.pause = {"containers/json": LIST_SECONDS * len(rows)}
+
+    def signal(self, container: str) -> None:
+        """Tell everybody that a container was sent a signal."""
+        actor = {"ID": container, "Attributes": self.marks[container]}
+        event = {"Type": "container", "Action": "kill", "Actor": actor, "timeNano": time.time_ns()}
+        for listener in self.listeners:
+            listener.put(_bytes(event) + b"\n")
 
     def answer(self, path: str, query: str) -> bytes:
         """Return the answer to a GET. Raises KeyError where there is no record of one."""
@@ -77,7 +87,13 @@ def _handler(record: Record) -> type[BaseHTTPRequestHandler]:
                 self._say(404, b'{"message": "there is no record of that"}')
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            path = urlsplit(self.path).path.split("/")
+            if path[-1] == "kill":
+                record.signal(path[-2])
+                self._say(204, b"")
+                return
+            asked = json.loads(body)
             record.lease = [{"Name": asked["Name"], "Labels": asked["Labels"]}]
             self._say(201, _bytes(record.lease[0]))
 
@@ -93,12 +109,16 @@ def _handler(record: Record) -> type[BaseHTTPRequestHandler]:
             self.wfile.flush()
 
         def _stay(self) -> None:
-            """A stream of events in which nothing happens."""
+            """A stream of events, until nobody reads it any more."""
+            heard: SimpleQueue[bytes] = SimpleQueue()
+            record.listeners.append(heard)
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.flush()
-            self.rfile.read()
+            while line := heard.get():
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.flush()
 
         def address_string(self) -> str:
             return "socket"

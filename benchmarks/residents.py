@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from reconciler.loop import Reconciler, World
 from reconciler.model import labels
 from reconciler.model.status import Operation
 from reconciler.resident import Resident
+from reconciler.wake import listen
 
 IDLE_SECONDS = 20.0
 
@@ -50,25 +52,49 @@ def turns_of(runs: int, place: Place, containers: int) -> Iterator[Row]:
 
 
 def _turns(runs: int, place: Place, engine: Engine, what: str) -> Iterator[Row]:
-    """An event that changes nothing wakes the loop as often as the interval does: it is not judged, and looked at alike."""
+    """A turn at the interval, beside one that an event woke which changes nothing: a signal that nobody minds."""
     resident = _resident(place)
     label = f"{labels.ENVIRONMENT}={place.environment}"
-    for _ in range(2):
-        resident.turn(("start",))
-    sides = {
-        OURS: lambda: _turn(resident, "interval"),
-        "event": lambda: _turn(resident, "die of a container"),
-        BARE: lambda: seconds(lambda: engine.containers(label)),
-    }
-    costs = {side: 1000 * cost for side, cost in alternating(runs, sides).items()}
+    with _listening(resident):
+        for _ in range(2):
+            resident.turn(("start",))
+        some = engine.containers(label)[0]["Id"]
+        sides = {
+            OURS: lambda: _turn(resident, ("interval",)),
+            "event": lambda: _turn(resident, _signal(resident, engine, some)),
+            BARE: lambda: seconds(lambda: engine.containers(label)),
+        }
+        costs = {side: 1000 * cost for side, cost in alternating(runs, sides).items()}
     yield Row(f"turn, nothing moved, {what}", "ms", {OURS: costs[OURS], BARE: costs[BARE]}, (Target(1.3, BARE),))
     yield Row(f"event tick, {what}", "ms", {OURS: costs["event"], BARE: costs[BARE]}, (Target(10),))
     resident.reconciler.end(0)
     resident.reconciler.world.runtime.release_lease(place.environment, resident.holder)
 
 
-def _turn(resident: Resident, woke: str) -> float:
-    took = seconds(lambda: resident.turn((woke,)))
+@contextmanager
+def _listening(resident: Resident) -> Iterator[None]:
+    """Have it hear the engine's events, as a resident does that runs by itself."""
+    runtime, stop = resident.reconciler.world.runtime, threading.Event()
+    thread = threading.Thread(target=listen, args=(runtime, resident.bell, stop))
+    thread.start()
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _signal(resident: Resident, engine: Engine, container: str) -> tuple[str, ...]:
+    """Return what woke it: a signal to one of its containers."""
+    engine.ask("POST", f"/containers/{container}/kill", signal="SIGCONT")
+    woke = resident.bell.wait(10)
+    assert woke, "the event was not told"
+    return woke
+
+
+def _turn(resident: Resident, woke: tuple[str, ...]) -> float:
+    took = seconds(lambda: resident.turn(woke))
     report = resident.pulse.report
     assert report is not None
     assert report.operation is Operation.SUCCEEDED, report.error
