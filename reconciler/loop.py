@@ -12,7 +12,7 @@ from reconciler.errors import InvalidState, ReconcilerError, Unreachable
 from reconciler.last_words import heard
 from reconciler.model.catalog import without
 from reconciler.model.desired import DesiredState
-from reconciler.model.history import History
+from reconciler.model.history import VERSION, History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
 from reconciler.model.status import Operation, Report
@@ -74,7 +74,7 @@ class Reconciler:
 
     wanted   the newest revision that is valid, loaded
     good     the last revision applied whole, loaded (None until there is one)
-    versions the revisions that rollbacks name, loaded, by id
+    versions the other revisions that the history names, loaded, by id
     only     the one stack that is worked on; "" for all of them
     swept    when everything was inspected last, on the monotonic clock; None: nobody knows what it is like
     listed   when everything was listed last
@@ -129,17 +129,22 @@ class Reconciler:
         return self._load_revision(history.attempted) if begun else None
 
     def _take_versions(self) -> None:
-        """Have the revisions that rollbacks name at hand. Raises Unreachable for one that can no longer be read."""
-        rollbacks = self.world.store.history().rollbacks
-        named = {id for one in rollbacks.values() for id in (one.origin, one.to) if id}
-        found = {id: self.versions.get(id) or self._load_revision(id) for id in named}
+        """Have the revisions at hand that the history names. Raises Unreachable for one that can no longer be read."""
+        history = self.world.store.history()
+        found = {id: self.versions.get(id) or self._load_revision(id) for id in history.named}
         self.versions = {id: version for id, version in found.items() if version is not None}
-        for id in self.versions:
-            self.world.source.keep(id, f"rolled-back-{id}")
-        if missing := sorted(target for target, one in rollbacks.items() if one.to not in self.versions):
-            message = f"{missing[0]} is rolled back to {rollbacks[missing[0]].to[:7]}, which cannot be read"
-            hint = f"until it can, nothing is done to it; `reconciler retry {missing[0]}` ends the rollback"
-            raise Unreachable(message, hint=hint)
+        self.world.source.keep_only(history.named, VERSION)
+        missing = history.named - self.versions.keys()
+        for target, one in sorted(history.rollbacks.items()):
+            if one.to in missing:
+                message = f"{target} is rolled back to {one.to[:7]}, which cannot be read"
+                hint = f"until it can, nothing is done to it; `reconciler retry {target}` ends the rollback"
+                raise Unreachable(message, hint=hint)
+        for stack, id in sorted({**history.behind, **history.manual}.items()):
+            if id in missing:
+                message = f"{stack} waits in version {id[:7]}, which cannot be read"
+                hint = f"until it can, nothing is done to it; `reconciler apply {stack}` releases the newest"
+                raise Unreachable(message, hint=hint)
 
     def _take_newest(self) -> None:
         revision = self.world.source.fetch()

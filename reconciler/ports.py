@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -141,6 +141,9 @@ class Source(Commits, Protocol):
 
     def keep(self, revision: str, name: str) -> None:
         """Hold on to a revision under a name, whatever the remote does to its history."""
+
+    def keep_only(self, revisions: Collection[str], name: str) -> None:
+        """Hold on to each of these revisions that is here as `NAME-ID`, and let go of all others that were held so."""
 
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """Yield when something changed, for sources that can tell; end at once for those that cannot."""

@@ -53,11 +53,13 @@ def learn(
         known,
         fresh=known.fresh and not plan.complete,
         applied=plan.revision_id if is_applied(plan) else known.applied,
+        manual=_manual(known, plan) if is_applied(plan) else known.manual,
+        behind=_behind(known, plan) if is_applied(plan) else known.behind,
         quarantine=_quarantine(known, plan, now),
         heals=_heals(known, ended, now),
         retries=_retries(known, done, failed, now),
         pulled=_pulled(known, ended),
-        ran=_ran(known, images or {}) if is_applied(plan) else known.ran,
+        ran=_ran(known, plan, images or {}) if is_applied(plan) else known.ran,
         jobs=_jobs(known, done),
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
@@ -69,9 +71,18 @@ def learn(
 
 
 def is_applied(plan: Plan) -> bool:
-    """Everything the revision asks for is there."""
-    held_back = plan.waiting or plan.blocked or plan.failures or plan.withheld or any(one.what for one in plan.held)
+    """Everything the revision asks for is there, but for stacks whose newest version waits for `apply STACK`."""
+    held_back = plan.waiting or plan.blocked or plan.failures or any(one.what for one in plan.held)
     return plan.complete and not plan.actions and not held_back
+
+
+def _manual(history: History, plan: Plan) -> Mapping[str, str]:
+    """What was released is of no matter once a newer version has come in."""
+    return {name: id for name, id in history.manual.items() if name in plan.withheld or id == plan.revision_id}
+
+
+def _behind(history: History, plan: Plan) -> Mapping[str, str]:
+    return {name: history.manual.get(name, history.behind.get(name, history.applied)) for name in plan.withheld}
 
 
 def _renewed(history: History, revision: str) -> History:
@@ -130,10 +141,12 @@ def _pulled(history: History, ended: Iterable[tuple[Action, Outcome]]) -> frozen
     return frozenset(ours)
 
 
-def _ran(history: History, images: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
-    """The images of the last applied revisions of each service that Git still has, newest first."""
-    return {
-        service: tuple(dict.fromkeys((image, *history.ran.get(service, ()))))[:KEPT_IMAGES] for service, image in images.items()
+def _ran(history: History, plan: Plan, images: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """The images of the last applied versions of each service that Git still has, newest first."""
+    before = {service: history.ran.get(service, ()) for service in images}
+    applied = {service: image for service, image in images.items() if service.partition("/")[0] not in plan.withheld}
+    return before | {
+        service: tuple(dict.fromkeys((image, *before[service])))[:KEPT_IMAGES] for service, image in applied.items()
     }
 
 

@@ -126,17 +126,22 @@ def _version(desk: Desk, desired: DesiredState, target: str, to: str) -> Desired
                 f"{revision.short} asks for no other version of {target}", hint="`reconciler history` lists revisions"
             )
         return named
-    for candidate in _applied(desk):
+    for candidate in _applied(desk, target.partition("/")[0]):
         if (found := part_of(candidate, target)) is not None and not same(found, part_of(desired, target)):
             return candidate
     message = f"no other version of {target} was applied whole, as far as is known here"
     raise Refused(message, hint="name the revision to go back to: --to REVISION")
 
 
-def _applied(desk: Desk) -> Iterator[DesiredState]:
-    """Yield the revisions that were applied whole, newest first, as far as they can still be read."""
-    ids = (desk.store.history().applied, *(turn.applied for turn in desk.store.turns(1000)))
-    for id in [id for id in dict.fromkeys(ids) if id][:MOST_VERSIONS]:
+def _applied(desk: Desk, stack: str) -> Iterator[DesiredState]:
+    """Yield the revisions of which all of the stack was there, newest first, as far as they can still be read."""
+    from reconciler.model.status import Sync
+
+    history = desk.store.history()
+    whole = [turn for turn in desk.store.turns(1000) if turn.applied == turn.revision]
+    # While it waited for `apply STACK` (sync: manual), the revision counted as applied without it.
+    there = (turn.revision for turn in whole if any((one.name, one.sync) == (stack, Sync.SYNCED) for one in turn.stacks))
+    for id in [id for id in dict.fromkeys((history.behind.get(stack, history.applied), *there)) if id][:MOST_VERSIONS]:
         try:
             yield _read(desk, id)
         except ReconcilerError:
@@ -153,14 +158,14 @@ def _read(desk: Desk, name: str) -> DesiredState:
 
 def _hold(desk: Desk, desired: DesiredState, version: DesiredState, target: str, reason: str) -> Rollback:
     """Write it into the history, so that nothing rolls forward again from now on."""
-    from reconciler.model.history import Rollback
+    from reconciler.model.history import VERSION, Rollback
     from reconciler.model.version import changed_services
 
     to, origin = version.revision.id, desired.revision.id
     services = changed_services(version, desired, target)
     taken = Rollback(to, origin, services, " ".join(reason.split()), desk.clock.now())
     for id in (to, origin):
-        desk.source.keep(id, f"rolled-back-{id}")
+        desk.source.keep(id, f"{VERSION}-{id}")
     desk.store.change(lambda history: _with(history, target, taken))
     _write_down(desk, target, taken, f"held at {version.revision.short}")
     return taken

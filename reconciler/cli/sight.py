@@ -154,8 +154,7 @@ class Lookout:
 
         applied = history.applied
         previous = desired if applied == desired.revision.id else self.past(applied)
-        named = {id for one in history.rollbacks.values() for id in (one.to, one.origin) if id}
-        versions = {id: version for id in sorted(named) if (version := self.past(id)) is not None}
+        versions = {id: version for id in sorted(history.named) if (version := self.past(id)) is not None}
         now = take_back(desired, previous, history, versions)
         observed = observe(self.runtime(), now.desired, now.history, now.previous)
         plan = make_plan(now.desired, observed, now.history, now.previous, now.unread)

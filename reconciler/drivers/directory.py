@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
@@ -215,6 +215,9 @@ class FolderSource:
 
     def keep(self, revision: str, name: str) -> None:
         """Do nothing: what stood in a directory yesterday cannot be had again."""
+
+    def keep_only(self, revisions: Collection[str], name: str) -> None:
+        """Do nothing."""
 
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """Yield each time something below the directory changed, until `stop` is set. Bursts come as one.

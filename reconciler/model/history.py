@@ -47,6 +47,9 @@ class Backoff:
         return self.last <= now < self.next
 
 
+VERSION = "version"
+"""What the revisions are held under in the source that the history names."""
+
 EVERYTHING = "*"
 """What stands for the whole environment where a stack or service could be named."""
 
@@ -101,8 +104,9 @@ class History:
     key          for spec labels
     fresh        the state directory is new (or was lost): this turn deletes nothing
     attempted    id of the last revision a turn worked on
-    applied      id of the last revision applied whole, "" for none
-    manual       stack -> revision id that `apply STACK` released (sync: manual)
+    applied      id of the last revision applied whole, but for stacks that wait for `apply STACK` (sync: manual); "" for none
+    manual       stack -> id of the revision that `apply STACK` released last
+    behind       stack that waited when `applied` was -> id of the revision whose version of it counted; "" for none
     quarantine   by service id
     heals        "stack/service/slot" (or another group key) -> back-off of self-healing
     retries      group key -> back-off after an action of it failed, `Backoff.why` says how
@@ -124,6 +128,7 @@ class History:
     attempted: str = ""
     applied: str = ""
     manual: Mapping[str, str] = field(default_factory=dict)
+    behind: Mapping[str, str] = field(default_factory=dict)
     quarantine: Mapping[str, Quarantine] = field(default_factory=dict)
     heals: Mapping[str, Backoff] = field(default_factory=dict)
     retries: Mapping[str, Backoff] = field(default_factory=dict)
@@ -138,3 +143,13 @@ class History:
     overruled: Mapping[str, Overrule] = field(default_factory=dict)
     rollbacks: Mapping[str, Rollback] = field(default_factory=dict)
     handed: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The ids of the revisions that rollbacks and stacks that wait go by."""
+        taken_back = {id for one in self.rollbacks.values() for id in (one.origin, one.to)}
+        return frozenset({*taken_back, *self.manual.values(), *self.behind.values()} - {""})
+
+    def has_applied(self, stack: str, revision: str) -> bool:
+        """Say whether all of a stack was there once as a revision asks for it."""
+        return self.applied == revision and stack not in self.behind

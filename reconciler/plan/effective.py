@@ -1,8 +1,8 @@
 """Which version of each stack and service counts now: Git's newest, or the last good one?
 
-A stack that waits for `apply STACK` (sync: manual) and a service whose newest spec failed keep the version of the last
-revision that was applied whole, so that what runs goes on being healed. So does a service that waits for a job whose
-newest version failed: a release does not go out past a migration that broke.
+A stack whose newest version waits for `apply STACK` (sync: manual) and a service whose newest spec failed keep the last
+good version, so that what runs goes on being healed. So does a service that waits for a job whose newest version failed:
+a release does not go out past a migration that broke.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from dataclasses import replace
 
 from reconciler.model.desired import Condition, DesiredState, FailureAction, Kind, Service, Stack, SyncMode
 from reconciler.model.history import History
+from reconciler.model.version import part_of, same
 from reconciler.plan.view import asks, failure_of
 
 
 def effective(desired: DesiredState, previous: DesiredState | None, history: History) -> DesiredState:
     """Return the desired state with what must not change yet taken from `previous`."""
-    if previous is None:
-        return replace(desired, stacks=tuple(stack for stack in desired.stacks if _released(stack, desired, history)))
-    before = {stack.name: stack for stack in previous.stacks}
-    chosen = (_stack(stack, before.get(stack.name), desired, history) for stack in desired.stacks)
+    waiting = withheld(desired, previous, history)
+    before = {stack.name: stack for stack in previous.stacks} if previous else {}
+    chosen = (
+        before.get(stack.name) if stack.name in waiting else _stack(stack, before.get(stack.name), desired, history)
+        for stack in desired.stacks
+    )
     return replace(desired, stacks=tuple(stack for stack in chosen if stack is not None))
 
 
-def withheld(desired: DesiredState, history: History) -> tuple[str, ...]:
-    """Return the names of stacks whose new revision waits for a person."""
-    return tuple(stack.name for stack in desired.stacks if not _released(stack, desired, history))
+def withheld(desired: DesiredState, previous: DesiredState | None, history: History) -> tuple[str, ...]:
+    """Return the names of stacks whose new version waits for a person: a commit that does not change a stack does not."""
+    manual = [stack for stack in desired.stacks if stack.sync is SyncMode.MANUAL]
+    unreleased = (stack for stack in manual if history.manual.get(stack.name) != desired.revision.id)
+    return tuple(one.name for one in unreleased if previous is None or not same(one, part_of(previous, one.name)))
 
 
 def fallen_back(effective: DesiredState, newest: DesiredState, history: History) -> tuple[Service, ...]:
@@ -37,7 +42,6 @@ def fallen_back(effective: DesiredState, newest: DesiredState, history: History)
     return tuple(
         service
         for stack in newest.stacks
-        if _released(stack, newest, history)
         for service in stack.services
         if counts.get(service.id, service) is not service and failure_of(service, newest.revision.id, history)
     )
@@ -71,13 +75,7 @@ def _paired(stack: Stack, newest: Stack) -> Iterator[tuple[Service, Service]]:
     return ((one, asked[one.name]) for one in stack.services if one.name in asked)
 
 
-def _released(stack: Stack, desired: DesiredState, history: History) -> bool:
-    return stack.sync is SyncMode.AUTO or history.manual.get(stack.name) == desired.revision.id
-
-
-def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: History) -> Stack | None:
-    if not _released(stack, desired, history):
-        return before
+def _stack(stack: Stack, before: Stack | None, desired: DesiredState, history: History) -> Stack:
     if before is None or not history.quarantine:
         return stack
     chosen = tuple(_service(service, before, desired.revision.id, history) for service in stack.services)

@@ -82,7 +82,7 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
     for service in (service for stack in world.desired.stacks for service in stack.services):
         if service.not_acted_on:
             draft.notes.append(f"{', '.join(service.not_acted_on)} of {service.id}: checked, but not acted on by this version")
-    for name in withheld(desired, world.history):
+    for name in withheld(desired, world.previous, world.history):
         draft.withheld.append(name)
         draft.notes.append(f"stack {name}: sync is manual; `reconciler apply {name}` releases {desired.revision.short}")
     for stack in desired.stacks:

@@ -16,6 +16,7 @@ from reconciler.model.history import History, Rollback
 from reconciler.model.plan import Held
 from reconciler.model.version import at_version, part_of, same
 from reconciler.plan.effective import with_resources
+from reconciler.plan.released import with_released
 
 News = tuple[Rollback, Rollback | None]
 
@@ -39,7 +40,10 @@ class TakenBack:
 def take_back(
     desired: DesiredState, previous: DesiredState | None, history: History, versions: Mapping[str, DesiredState]
 ) -> TakenBack:
-    """Obey the rollbacks of the history. `versions` are the revisions they name, by id, as far as they could be read."""
+    """Obey the rollbacks and the releases of the history. `versions` are the revisions that it names, as far as they could be
+    read, by id. `previous` is the last revision applied whole.
+    """
+    previous = with_released(previous, desired, history, versions) if previous else None
     if not history.rollbacks:
         return TakenBack(desired, previous, history)
     became = {

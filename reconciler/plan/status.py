@@ -29,7 +29,7 @@ def stacks_status(
     world = survey(desired, observed, history, previous, memory)
     touched = {group.key for group in (*plan.groups, *plan.drift)} | {blocked.group for blocked in plan.blocked}
     touched |= {id for held in plan.held for id in held.services} | {held.key for held in plan.held if held.what}
-    moving = {key.split("/")[0] for key in touched}
+    moving = {*(key.split("/")[0] for key in touched), *plan.withheld}
     memory = memory or Memory()
     resting = _resting(world, plan, touched)
     known = {id: one for id, (view, one) in memory.status.items() if resting.get(id) is view}

@@ -67,8 +67,9 @@ def within_windows(wanted: DesiredState, previous: DesiredState | None, observed
     now, before = _by_name(wanted), _by_name(previous)
     latest = {**before, **now}
     closed = {name: why for name, stack in latest.items() if (why := closed_by(stack.windows, observed.at))}
-    closed = {name: why for name, why in closed.items() if overruled(history, name, wanted.revision) is None}
-    if not closed or history.applied == wanted.revision.id:
+    revision = wanted.revision
+    closed = {name: why for name, why in closed.items() if overruled(history, name, revision) is None}
+    if all(history.has_applied(name, revision.id) for name in closed):
         return Within(wanted)
     sight = _Sight(_views(wanted, observed, history), _views(previous, observed, history), observed, history)
     changes = {name: sight.change(now.get(name), before.get(name)) for name in closed}

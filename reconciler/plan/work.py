@@ -66,7 +66,7 @@ class Work:
     def was_applied(self) -> bool:
         """Git has not changed this service since all of it was there: whatever differs now is drift."""
         world, service = self.world, self.view.service
-        if world.history.applied == world.desired.revision.id:
+        if world.history.has_applied(service.stack, world.desired.revision.id):
             return True
         key = world.history.key
         return self.before is not None and asks(self.before, key) == asks(service, key)

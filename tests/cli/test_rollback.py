@@ -284,6 +284,17 @@ def test_what_holds_new_revisions_does_not_hold_a_rollback_and_is_not_taken_back
     assert night.running()["web"] == "web:1"
 
 
+def test_a_version_that_only_waited_for_its_release_is_no_version_to_go_back_to(night: Night) -> None:
+    night.push("web 2", web=2)
+    night.apply()
+    for version in (3, 4):
+        night.push(f"web {version}", web=version, settings=f"{SETTINGS}sync: manual\n")
+        assert night.apply().applied == night.remote.tip()
+    assert night.running()["web"] == "web:2"
+    assert night.rollback("shop") == 0
+    assert night.running()["web"] == "web:2"
+
+
 def test_said_twice_it_does_not_bring_the_newer_version_back(night: Night) -> None:
     night.push("web 2", web=2)
     night.apply()

@@ -413,3 +413,18 @@ def test_a_bad_file_in_a_commit_is_refused_with_its_whole_message(remote: Remote
     with pytest.raises(InvalidState) as refusal:
         source.files(commit).read(path)
     assert "\n".join(map(render_problem, refusal.value.problems)) + "\n" == case.with_suffix(".expected").read_text()
+
+
+def test_of_what_is_kept_only_for_a_while_the_rest_is_let_go(remote: Remote, open_source: Open) -> None:
+    first, second, third = (remote.commit({"compose.yaml": f"# {number}\n"}) for number in range(3))
+    source = open_source()
+    source.fetch()
+    source.keep(first, "production")
+    source.keep_only((first, second), "version")
+    assert source.clone.held("version") == {first, second}
+    source.keep_only((second, third, "0" * 40), "version")
+    assert source.clone.held("version") == {second, third}
+    source.keep_only((), "version")
+    assert source.clone.held("version") == frozenset()
+    references = git(source.clone.path, "for-each-ref", "--format=%(refname)", "refs/reconciler/applied")
+    assert references.split() == ["refs/reconciler/applied/production"]

@@ -136,6 +136,7 @@ _histories = st.builds(
     attempted=_names,
     applied=_names,
     manual=st.dictionaries(_names, _names, max_size=2),
+    behind=st.dictionaries(_names, _names, max_size=2),
     quarantine=st.dictionaries(_names, st.builds(Quarantine, _names, _names, _names, _names, _times), max_size=2),
     heals=_backoffs,
     retries=_backoffs,

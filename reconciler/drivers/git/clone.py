@@ -165,6 +165,14 @@ class Clone:
         """Protect a commit under a (checked) name from being forgotten. Call it locked."""
         self._checked(self._run("--git-dir", str(self.path), "update-ref", KEPT + name, commit))
 
+    def held(self, name: str) -> frozenset[str]:
+        """Return the ids of the commits that are protected as `NAME-ID`."""
+        return frozenset(commit for kept, commit in _references(self.path, KEPT).items() if kept == f"{name}-{commit}")
+
+    def let_go(self, name: str) -> None:
+        """Protect a commit under a name no longer. Call it locked."""
+        self._checked(self._run("--git-dir", str(self.path), "update-ref", "-d", KEPT + name))
+
     def work(self, *arguments: str, data: bytes = b"", settings: Mapping[str, str] | None = None) -> Output:
         """Run git on this clone alone, with `data` to read and further environment variables. Raises what it complains of."""
         words = ("--git-dir", str(self.path), *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -126,6 +126,16 @@ class GitSource:
         with self._clone.locked():
             self._require(revision)
             self._repaired(lambda: self._clone.keep(revision, name))
+
+    def keep_only(self, revisions: Collection[str], name: str) -> None:
+        """Protect these commits as `NAME-ID`, as far as they are here, and no others any longer."""
+        check_branch(name)
+        with self._clone.locked():
+            held = self._clone.held(name)
+            for commit in filter(self._clone.resolve, frozenset(revisions) - held):
+                self._repaired(partial(self._clone.keep, commit, f"{name}-{commit}"))
+            for commit in held - frozenset(revisions):
+                self._repaired(partial(self._clone.let_go, f"{name}-{commit}"))
 
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """End at once: a remote does not tell; a webhook may."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -117,6 +117,11 @@ class Repository:
     def keep(self, revision: str, name: str) -> None:
         """Remember what was applied."""
         self.kept[name] = self.revision(revision).id
+
+    def keep_only(self, revisions: Collection[str], name: str) -> None:
+        """Remember these, and forget others that were remembered so."""
+        others = {key: id for key, id in self.kept.items() if key != f"{name}-{id}"}
+        self.kept = others | {f"{name}-{id}": id for id in revisions}
 
     def changes(self, stop: threading.Event) -> Iterator[None]:
         """Cannot tell: whoever pushes takes a turn afterwards."""

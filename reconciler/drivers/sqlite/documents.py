@@ -31,6 +31,8 @@ def read_history(text: str, key: HashKey) -> History:
         attempted=document["attempted"],
         applied=document["applied"],
         manual=document["manual"],
+        # An older version, which may still be at work beside us, writes none; nor does it write what stands below.
+        behind=document.get("behind", {}),
         quarantine={name: _quarantine(one) for name, one in document["quarantine"].items()},
         heals=_backoffs(document["heals"]),
         retries=_backoffs(document["retries"]),
@@ -44,7 +46,6 @@ def read_history(text: str, key: HashKey) -> History:
         overruled={name: Overrule(one["revision"], one["reason"]) for name, one in document["overruled"].items()},
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
         rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
-        # An older version, which may still be at work beside us, writes none.
         handed=_times(document.get("handed", {})),
     )
 
