@@ -98,17 +98,18 @@ def test_a_turn_is_left_out_only_where_it_repeats_what_was_just_said(tmp_path: P
     assert store.turns()[0] == (turn if kept else QUIET)
 
 
-def test_a_turn_that_could_not_be_written_is_no_reason_to_leave_out_the_next(tmp_path: Path) -> None:
+def test_after_a_turn_that_could_not_be_written_none_is_left_out(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
-    store.record(BUSY)
+    store.record(QUIET)
     with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
         database.execute("CREATE TRIGGER full BEFORE INSERT ON turns BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END")
-    with pytest.raises(sqlite3.IntegrityError):
-        store.record(QUIET)
+    for turn in (later(BUSY, 1), later(QUIET, 2)):
+        with pytest.raises(sqlite3.IntegrityError):
+            store.record(turn)
     with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
         database.execute("DROP TRIGGER full")
-    store.record(later(QUIET, 1))
-    assert store.turns()[0] == later(QUIET, 1)
+    store.record(later(QUIET, 3))
+    assert store.turns()[0] == later(QUIET, 3)
 
 
 def test_turns_that_did_the_same_twice_are_both_kept(store: Store) -> None:

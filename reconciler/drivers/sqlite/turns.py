@@ -48,7 +48,8 @@ class Turns:
         self._kept = turn
 
     def keep(self, database: sqlite3.Connection, turn: Turn) -> None:
-        """Write a turn, and drop what there is no more room for."""
+        """Write a turn, and drop what there is no more room for. Until it is said to be kept, nothing repeats anything."""
+        self._kept = None
         last = database.execute("SELECT number, idle, document FROM turns ORDER BY number DESC LIMIT 1").fetchone()
         before = self._read(last[2]) if last else None
         idle = _is_idle(turn) and before is not None and before.applied == turn.applied
