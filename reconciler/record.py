@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.model import labels
-from reconciler.model.history import KEPT_IMAGES, Backoff, History, Quarantine
+from reconciler.model.history import KEPT_IMAGES, KEPT_JOBS, KEPT_RUNS, Backoff, History, Quarantine
 from reconciler.model.plan import (
     Action,
     CreateInstance,
@@ -150,12 +150,14 @@ def _ran(history: History, plan: Plan, images: Mapping[str, str]) -> Mapping[str
     }
 
 
-def _jobs(history: History, done: Iterable[Action]) -> Mapping[str, frozenset[str]]:
+def _jobs(history: History, done: Iterable[Action]) -> Mapping[str, tuple[str, ...]]:
+    """The last successes of the jobs that ran last, also of those that Git no longer has: it may have them again."""
     jobs = dict(history.jobs)
     for action in done:
         if isinstance(action.change, CreateVolume) and labels.JOB in action.change.labels:
-            jobs[action.group] = jobs.get(action.group, frozenset()) | {action.change.labels[labels.JOB]}
-    return jobs
+            specs = (*jobs.pop(action.group, ()), action.change.labels[labels.JOB])
+            jobs[action.group] = tuple(dict.fromkeys(specs))[-KEPT_RUNS:]
+    return dict(list(jobs.items())[-KEPT_JOBS:])
 
 
 def _replaced(history: History, plan: Plan, done: Iterable[Action]) -> Mapping[tuple[str, str], int]:

@@ -10,6 +10,10 @@ KEPT_IMAGES = 3
 """Images of this many applied revisions of a service stay on the engine, for rollback."""
 
 
+KEPT_JOBS, KEPT_RUNS = 1000, 100
+"""So many jobs are remembered here, and so many successes of each; the engine remembers them too, see plan/finished.py."""
+
+
 @dataclass(frozen=True, slots=True)
 class HashKey:
     """The key of our spec labels: `id` is public (it stands in the label), `secret` never leaves the state directory."""
@@ -112,7 +116,7 @@ class History:
     retries      group key -> back-off after an action of it failed, `Backoff.why` says how
     pulled       image references that we pulled, and so may remove
     ran          service id -> the image references of its last applied revisions, newest first
-    jobs         "stack/service" -> spec hashes of runs that succeeded
+    jobs         "stack/service" -> spec hashes of the last runs that succeeded, oldest first
     retried      service id -> when a person last said `retry`
     replaced     ("stack/service/slot", spec) -> how many replacements in a row, for the loop breaker
     updated      service id -> when a slot of it was last replaced (update_config.delay)
@@ -132,7 +136,7 @@ class History:
     quarantine: Mapping[str, Quarantine] = field(default_factory=dict)
     heals: Mapping[str, Backoff] = field(default_factory=dict)
     retries: Mapping[str, Backoff] = field(default_factory=dict)
-    jobs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pulled: frozenset[str] = frozenset()
     ran: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     retried: Mapping[str, datetime] = field(default_factory=dict)

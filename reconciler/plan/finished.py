@@ -19,7 +19,7 @@ from reconciler.plan.view import ServiceView, World
 
 def finished(world: World, view: ServiceView) -> bool:
     """Say whether the job's present spec has succeeded before."""
-    if view.spec in world.history.jobs.get(view.service.id, frozenset()):
+    if view.spec in world.history.jobs.get(view.service.id, ()):
         return True
     near = world.stock.of_stack.get(view.service.stack, ())
     return any(_tells(volume, view) for volume in near if _remembers(world, view, volume))

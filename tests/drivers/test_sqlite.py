@@ -141,7 +141,7 @@ _histories = st.builds(
     quarantine=st.dictionaries(_names, st.builds(Quarantine, _names, _names, _names, _names, _times), max_size=2),
     heals=_backoffs,
     retries=_backoffs,
-    jobs=st.dictionaries(_names, st.frozensets(_names, max_size=3), max_size=2),
+    jobs=st.dictionaries(_names, st.lists(_names, max_size=3).map(tuple), max_size=2),
     retried=st.dictionaries(_names, _times, max_size=2),
     replaced=st.dictionaries(st.tuples(_names, _names), st.integers(0, 9), max_size=2),
     updated=st.dictionaries(_names, _times, max_size=2),
@@ -308,7 +308,7 @@ def test_a_database_of_every_older_version_keeps_all_it_holds(tmp_path: Path, ve
     history = store.change(lambda history: replace(history, attempted="c"))
     assert (replace(looked_at, attempted="c"), looked_at.attempted) == (history, "b")
     assert (history.applied, history.manual, history.pulled) == ("a", {"shop": "a"}, {"web:1"})
-    assert (history.jobs, history.ran) == ({"shop/migrate": {"v1:k:h"}}, {"shop/web": ("web:1",)})
+    assert (history.jobs, history.ran) == ({"shop/migrate": ("v1:k:h",)}, {"shop/web": ("web:1",)})
     assert (history.retries["shop/web"].attempts, history.replaced) == (2, {("shop/web/1", "v1:k:h"): 2})
     assert [one.reason for one in history.suspended.values()] == (["swap"] if version >= 2 else [])
     assert [one.services for one in history.rollbacks.values()] == ([("shop/web",)] if version >= 3 else [])

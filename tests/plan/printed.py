@@ -135,7 +135,7 @@ def _history(said: dict[str, Any], before: DesiredState | None, wanted: DesiredS
     }
     healed = NOW + timedelta(seconds=said.get("ahead", 0))
     heals = {key: Backoff(count, healed, healed + timedelta(seconds=10)) for key, count in said.get("healed", {}).items()}
-    jobs = {name: frozenset({spec_hash(services[name], KEY)}) for name in said.get("jobs", [])}
+    jobs = {name: (spec_hash(services[name], KEY),) for name in said.get("jobs", [])}
     updated = {name: NOW - timedelta(seconds=ago) for name, ago in said.get("updated", {}).items()}
     replaced = {
         (f"{name}/{slot}", spec_hash(services[name], KEY)): count

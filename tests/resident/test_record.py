@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reconciler.model.history import HashKey, History
-from reconciler.model.plan import Plan
+from reconciler.model import labels
+from reconciler.model.history import KEPT_RUNS, HashKey, History
+from reconciler.model.plan import Action, CreateVolume, Plan, Reason
+from reconciler.model.status import Outcome
 from reconciler.record import LATELY, learn
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -25,3 +27,12 @@ def test_a_history_that_only_asks_does_not_grow() -> None:
         now = NOON + timedelta(days=day)
         history = learn(history, Plan("production", "a", "", now), (), now, asked=[f"web:{day}"])
     assert len(history.asked) == LATELY.days
+
+
+def test_of_each_job_the_last_successes_are_remembered() -> None:
+    history = History(HashKey("k", b"secret"))
+    for run in range(KEPT_RUNS + 20):
+        marker = CreateVolume(f"reconciler-job-{run}", {}, {labels.JOB: f"v1:k:{run}"})
+        ended = Action("shop/migrate/remember", marker, "shop/migrate", (Reason("exit code 0"),))
+        history = learn(history, Plan("production", "a", "", NOON), [(ended, Outcome(ended.id))], NOON)
+    assert history.jobs["shop/migrate"] == tuple(f"v1:k:{run}" for run in range(20, KEPT_RUNS + 20))

@@ -17,7 +17,6 @@ def history_document(history: History) -> str:
     document = asdict(replace(history, key=HashKey("", b""), replaced={}))
     del document["key"]
     document["pulled"] = sorted(history.pulled)
-    document["jobs"] = {name: sorted(specs) for name, specs in history.jobs.items()}
     document["replaced"] = [[*key, count] for key, count in history.replaced.items()]
     return json.dumps(document, default=str)
 
@@ -38,7 +37,7 @@ def read_history(text: str, key: HashKey) -> History:
         retries=_backoffs(document["retries"]),
         pulled=frozenset(document["pulled"]),
         ran={name: tuple(images) for name, images in document["ran"].items()},
-        jobs={name: frozenset(specs) for name, specs in document["jobs"].items()},
+        jobs={name: tuple(specs) for name, specs in document["jobs"].items()},
         retried=_times(document["retried"]),
         replaced={(slot, spec): count for slot, spec, count in document["replaced"]},
         updated=_times(document["updated"]),
