@@ -202,12 +202,12 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _bad_name(name: str, mark: Mark) -> Problem:
     foreign = _FOREIGN.search(name)
-    if not name:
+    if foreign is None:
         reason = "a variable without a name"
-    elif foreign and foreign.group().isspace():
+    elif foreign.group().isspace():
         reason = "a variable's name holds a space"
     else:
-        reason = f"a variable's name holds {foreign.group()!r}" if foreign else "a name that cannot be read"
+        reason = f"a variable's name holds {foreign.group()!r}"
     return Problem("R008", reason, mark, hint="write NAME=value; letters, digits and _ . - [ ] make a name")
 
 

@@ -43,6 +43,19 @@ def test_a_variable_remembers_its_place_and_is_never_literal() -> None:
     assert (mark.path, mark.line, mark.column, mark.literal) == ("web.env", 5, 1, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("=1", "a variable without a name"),
+        ("A B=1", "a variable's name holds a space"),
+        ("A/B=1", "a variable's name holds '/'"),
+        ("A/ B=1", "a variable's name holds '/'"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said(text: str, message: str) -> None:
+    assert [one.message for one in problems(text)] == [message]
+
+
 def test_a_bare_name_takes_the_outer_value_or_stays_absent() -> None:
     assert [value for value, _ in read("KNOWN\nOTHER").variables.values()] == ["kv", None]
 

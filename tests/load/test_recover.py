@@ -222,9 +222,17 @@ def test_a_volume_of_others_is_external_where_it_is_mounted_and_no_concern_of_th
     web = found("web", mounts=used)
     ours = {labels.COMPOSE_PROJECT: PROJECT, labels.COMPOSE_VOLUME: "data"}
     volumes = [ObservedVolume(name, {}) for name in ("backups", anonymous, "unused")]
-    volumes += [ObservedVolume(f"{PROJECT}_data", ours), ObservedVolume("theirs", {**ours, labels.COMPOSE_PROJECT: "other"})]
+    volumes += [
+        ObservedVolume(f"{PROJECT}_data", ours, {"Driver": "local"}),
+        ObservedVolume("far", {**ours, labels.COMPOSE_VOLUME: "far"}, {"Driver": "nfs"}),
+    ]
+    volumes += [ObservedVolume("theirs", {**ours, labels.COMPOSE_PROJECT: "other"})]
     written = yaml.safe_load(recover(PROJECT, ObservedState(NOW, instances=(web,), volumes=tuple(volumes))).compose)
-    assert written["volumes"] == {"backups": {"external": True, "name": "backups"}, "data": None}
+    assert written["volumes"] == {
+        "backups": {"external": True, "name": "backups"},
+        "data": None,
+        "far": {"driver": "nfs", "name": "far"},
+    }
 
 
 def test_what_is_not_as_a_file_would_have_it_is_told() -> None:

@@ -23,6 +23,7 @@ services:
     command: [run, "--on, and on"]
     environment:
       LOG_LEVEL: info # loud
+      QUOTED: "a # b"
       API_TOKEN: hunter2
       STORE: postgres://web:hunter2@store/db
       FROM_OUTSIDE: a ${TAG:-3} b
@@ -49,15 +50,16 @@ EXPECTED = {
     "logging.options.max-file": ('"2"', 4),
     "command": ('[run, "--on, and on"]', 9),
     "environment.LOG_LEVEL": ("info", 11),
-    "environment.API_TOKEN": ("***", 12),
-    "environment.FROM_OUTSIDE": ("a ${TAG:-3} b", 14),
-    "ports.0": ('"8080:80"', 18),
-    "ports.1": ("8443:443", 19),
-    "volumes": ("[data:/data]", 20),
-    "depends_on.store": ("store", 21),
-    "deploy.replicas": ("1", 22),
-    "deploy.resources.limits.memory": ("64M", 22),
-    "deploy.resources.limits.cpus": ('"0.5"', 22),
+    "environment.QUOTED": ("a # b", 12),
+    "environment.API_TOKEN": ("***", 13),
+    "environment.FROM_OUTSIDE": ("a ${TAG:-3} b", 15),
+    "ports.0": ('"8080:80"', 19),
+    "ports.1": ("8443:443", 20),
+    "volumes": ("[data:/data]", 21),
+    "depends_on.store": ("store", 22),
+    "deploy.replicas": ("1", 23),
+    "deploy.resources.limits.memory": ("64M", 23),
+    "deploy.resources.limits.cpus": ('"0.5"', 23),
 }
 
 
