@@ -252,6 +252,10 @@ def test_a_mount_of_a_kind_without_options_is_written_by_its_places() -> None:
     assert written["services"]["web"]["volumes"] == [{"type": "cluster", "source": "vault", "target": "/vault"}]
 
 
+def test_of_a_project_that_went_away_meanwhile_the_name_is_left() -> None:
+    assert yaml.safe_load(recover(PROJECT, ObservedState(NOW)).compose) == {"name": PROJECT}
+
+
 def found(service: str, host: Mapping[str, Any] | None = None, mounts: tuple[Mapping[str, Any], ...] = ()) -> Instance:
     return Instance(
         id="c" * 64,
