@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,16 +15,18 @@ from reconciler.model.desired import DesiredState
 from reconciler.model.history import VERSION, History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
-from reconciler.model.status import Operation, Report
+from reconciler.model.status import Operation, Outcome, Report
 from reconciler.observe import asked_registries, observe
 from reconciler.plan import make_plan
 from reconciler.plan.discovery import leaving
+from reconciler.plan.healing import only_healing
 from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
 from reconciler.ports import Catalog, Clock, Depth, Runtime, Source, Store
 from reconciler.reading import Load, Reader
+from reconciler.recollection import Recollection
 from reconciler.record import condense, learn
 from reconciler.steady import Steady, moved
 
@@ -94,11 +96,13 @@ class Reconciler:
     steady: Steady = field(init=False)
     reader: Reader = field(init=False)
     ledger: Ledger = field(init=False)
+    recollection: Recollection = field(init=False)
 
     def __post_init__(self) -> None:
         self.steady = Steady(self.world.clock)
         self.reader = Reader(self.world.load)
         self.ledger = Ledger(self.world.store, self.world.clock)
+        self.recollection = Recollection(self.world.store)
 
     def refresh(self) -> None:
         """Ask the source: take the newest revision if it is valid, else keep the last good one and remember why.
@@ -176,6 +180,8 @@ class Reconciler:
         """Make the plan of a turn: the one place where the loop decides anything."""
         busy = self.applier.busy | now.unread
         plan = make_plan(now.desired, observed, now.history, now.previous, busy, self.memory)
+        if self.recollection.trouble:
+            plan = only_healing(plan)
         return narrowed(plan, self.only) if self.only else plan
 
     def turn(self, woke: str = "command", patience_seconds: float | None = None) -> Report:
@@ -226,7 +232,8 @@ class Reconciler:
 
     def _history(self, set_by: timedelta) -> History:
         """Return what was learned, its times moved with the clock where that was set since the last look."""
-        return self.world.store.change(lambda history: moved(history, set_by)) if set_by else self.world.store.history()
+        known = self.recollection
+        return known.change(lambda history: moved(history, set_by)) if set_by else known.history()
 
     # --- observe -----------------------------------------------------------------------------------------------------
 
@@ -260,7 +267,9 @@ class Reconciler:
         asked = tuple(asked_registries(look.desired, look.history, look.observed))
         images = {service.id: service.image for stack in look.desired.stacks for service in stack.services}
         # Learned on top of what is stored by now: a person may have said `retry` while this turn went on.
-        learned = self.world.store.change(lambda history: learn(note(history, look.news), look.plan, ended, now, asked, images))
+        learned = self.recollection.change(
+            lambda history: learn(note(history, look.news), look.plan, ended, now, asked, images)
+        )
         if learned.applied == look.desired.revision.id:
             self.good = look.desired
         outcomes = tuple(outcome for _, outcome in ended)
@@ -268,13 +277,13 @@ class Reconciler:
             started=started,
             finished=now,
             woke=woke,
-            operation=Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED,
+            operation=self._operation(outcomes),
             plan=look.plan,
             outcomes=outcomes,
             stacks=stacks_status(look.plan, look.desired, look.observed, learned, look.previous, self.memory),
             revision=look.desired.revision,
             applied=learned.applied,
-            error="; ".join(filter(None, (_said(self.trouble) if self.trouble else "", self.ledger.trouble))),
+            error=_joined(_said(self.trouble) if self.trouble else "", self.recollection.trouble, self.ledger.trouble),
             hint=self.trouble.hint if self.trouble else "",
         )
         return self._keep(report)
@@ -282,10 +291,15 @@ class Reconciler:
     def _keep(self, report: Report) -> Report:
         """Put the turn into the state directory's log; a full disk must not end the loop, so the report says it."""
         try:
-            self.world.store.record(condense(report))
+            self.recollection.record(condense(report))
         except ReconcilerError as problem:
-            return replace(report, error="; ".join(filter(None, (report.error, str(problem)))))
+            return replace(report, error=_joined(report.error, str(problem)))
         return report
+
+    def _operation(self, outcomes: Iterable[Outcome]) -> Operation:
+        if self.recollection.trouble:
+            return Operation.ERROR
+        return Operation.FAILED if any(one.error for one in outcomes) else Operation.SUCCEEDED
 
 
 def _raised(work: Callable[[], None]) -> ReconcilerError | None:
@@ -294,6 +308,15 @@ def _raised(work: Callable[[], None]) -> ReconcilerError | None:
     except ReconcilerError as problem:
         return problem
     return None
+
+
+def _joined(*errors: str) -> str:
+    """One neighbour that does not answer may stand in the way of several things."""
+    said: list[str] = []
+    for error in filter(None, errors):
+        if not any(error in one for one in said):
+            said.append(error)
+    return "; ".join(said)
 
 
 def _said(problem: ReconcilerError) -> str:

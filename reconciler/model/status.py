@@ -35,7 +35,7 @@ def worst(healths: Iterable[Health]) -> Health:
 
 
 class Operation(StrEnum):
-    """How a turn went: Failed when an action failed, Error when it could not even plan."""
+    """How a turn went: Failed when an action failed, Error when it could not even plan, or not keep what it did."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"

@@ -187,6 +187,7 @@ def test_f28_a_state_directory_without_space(client: docker.APIClient, reside: R
             assert resident.page("/healthz")[0] == 200
             status, page = resident.page("/readyz")
             assert (status, "state.db" in str(page["reason"])) == (503, True), page
+            resident.until(lambda report: images(client) == {"shop-web-1": "web:1"}, "what is gone comes back")
         resident.settled()
         assert images(client) == {"shop-web-1": "web:1"}
         resident.leave()

@@ -1,0 +1,52 @@
+"""What of a plan only brings back what was there, and needs no memory of what was done before?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.model.plan import (
+    Action,
+    ConnectNetwork,
+    CreateInstance,
+    DeliverFiles,
+    DisconnectNetwork,
+    Plan,
+    RemoveInstance,
+    RenameInstance,
+    StartInstance,
+    StopInstance,
+    UnpauseInstance,
+    UpdateInstance,
+    Verb,
+)
+
+_HARMLESS = (
+    ConnectNetwork, CreateInstance, DeliverFiles, DisconnectNetwork, RemoveInstance, RenameInstance, StartInstance,
+    StopInstance, UnpauseInstance, UpdateInstance,
+)  # fmt: skip
+
+
+def only_healing(plan: Plan) -> Plan:
+    """Return the plan without all that is no healing, and without the healing of what has hooks or waits for anything else.
+
+    It is never complete: what it leaves out is still to be done.
+    """
+    left_out = {action.group for action in plan.actions if not _heals(action)}
+    kept = {group.key: group for group in plan.groups if group.verb is Verb.HEAL and group.key not in left_out}
+    actions: dict[str, Action] = {}
+    for action in plan.actions:
+        if action.group in kept and all(need in actions for need in action.needs):
+            actions[action.id] = action
+    return replace(
+        plan,
+        groups=tuple(kept.values()),
+        actions=tuple(actions.values()),
+        waiting=tuple(one for one in plan.waiting if one.group in kept),
+        failures=(),
+        announced=(),
+        complete=False,
+    )
+
+
+def _heals(action: Action) -> bool:
+    return action.verb is Verb.HEAL and isinstance(action.change, _HARMLESS)
