@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     formats = "reconciler.yaml, of the x- keys of a compose file, of operator.yaml, or of a line of a log"
     parser.description = f"Print the JSON Schema of {formats}."
-    parser.add_argument("name", nargs="?", choices=FILES, default="environment", help="the format (default: %(default)s)")
+    parser.add_argument("name", nargs="?", choices=FILES, default="environment", help="the format (default: environment)")
     parser.add_argument("--write", metavar="DIRECTORY", type=Path, help="write all of them as files instead")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli import parser_for
+from reconciler.cli import VERBS, parser_for
 
 
 @pytest.mark.parametrize("words", ["show shop web -n 3 --json", "show -n 3 shop --json web", "-n 3 --json show shop web"])
@@ -28,3 +28,11 @@ def test_what_makes_no_sense_is_refused_with_1(words: str, complaint: str, capsy
         parser_for(words.split()[0]).parse_args(words.split())
     assert left.value.code == 1
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_how_it_is_used(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parser_for(verb).parse_args([verb, "--help"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: reconciler {verb} ")
