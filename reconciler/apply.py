@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.masking import masked
-from reconciler.model.plan import Action, Change, CreateInstance, Plan, PullImage, StartInstance
+from reconciler.model.plan import Action, CreateInstance, Deregister, Plan, PullImage, Register, StartInstance, Step
 from reconciler.model.status import Outcome
-from reconciler.ports import Clock, Runtime
+from reconciler.ports import Clock, Registries, Registry, Runtime
 
 Progress = Callable[[Action, Outcome | None], None]
 """Called when an action begins (None) and when it ends; from the applying thread only."""
@@ -33,8 +33,17 @@ WORKERS = 32
 class Applier:
     """Walks plans. `threads` False makes every call in the caller's thread, in the plan's order: for the virtual world."""
 
-    def __init__(self, runtime: Runtime, clock: Clock, *, threads: bool = True, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        *,
+        threads: bool = True,
+        progress: Progress | None = None,
+        registries: Registries | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._registries = registries or _no_registry
         self._clock = clock
         self._progress = progress or (lambda action, outcome: None)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") if threads else None
@@ -160,11 +169,24 @@ class Applier:
             began = self._clock.monotonic()
             error = ""
             try:
-                self._runtime.do(action.change)
+                self._do(action.change)
             except ReconcilerError as problem:
                 said = masked(str(problem), self._secrets)
                 error = f"{said} ({problem.hint})" if problem.hint else said
             return Outcome(action.id, error, seconds=self._clock.monotonic() - began)
 
-    def _width(self, change: Change) -> AbstractContextManager[object]:
+    def _do(self, change: Step) -> None:
+        match change:
+            case Register(url, entry):
+                self._registries(url).register(entry)
+            case Deregister(url, entry):
+                self._registries(url).deregister(entry)
+            case _:
+                self._runtime.do(change)
+
+    def _width(self, change: Step) -> AbstractContextManager[object]:
         return self._narrow.get(type(change), nullcontext())
+
+
+def _no_registry(url: str) -> Registry:
+    raise ValueError(f"nobody was to work on the registry {url}")

@@ -16,7 +16,7 @@ from reconciler.model.history import VERSION, History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
 from reconciler.model.status import Operation, Outcome, Report
-from reconciler.observe import asked_registries, observe
+from reconciler.observe import asked_registries, observe, registered
 from reconciler.plan import make_plan
 from reconciler.plan.discovery import leaving
 from reconciler.plan.healing import only_healing
@@ -24,7 +24,7 @@ from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
-from reconciler.ports import Catalog, Clock, Depth, Runtime, Source, Store
+from reconciler.ports import Catalog, Clock, Depth, Registries, Runtime, Source, Store
 from reconciler.reading import Load, Reader
 from reconciler.recollection import Recollection
 from reconciler.record import condense, learn
@@ -39,7 +39,11 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The neighbours of the loop, as ports; without a `catalog` nobody is told what can be found."""
+    """The neighbours of the loop, as ports.
+
+    catalog     hears what can be found, None: nobody does
+    registries  external ones, by URL; None: they are nobody's business here
+    """
 
     source: Source
     load: Load
@@ -47,6 +51,7 @@ class World:
     store: Store
     clock: Clock
     catalog: Catalog | None = None
+    registries: Registries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +183,8 @@ class Reconciler:
 
     def decide(self, now: TakenBack, observed: ObservedState) -> Plan:
         """Make the plan of a turn: the one place where the loop decides anything."""
-        busy = self.applier.busy | now.unread
-        plan = make_plan(now.desired, observed, now.history, now.previous, busy, self.memory)
+        busy, stopping = self.applier.busy | now.unread, leaving(self.applier.unfinished)
+        plan = make_plan(now.desired, observed, now.history, now.previous, busy, self.memory, stopping)
         if self.recollection.trouble:
             plan = only_healing(plan)
         return narrowed(plan, self.only) if self.only else plan
@@ -241,6 +246,7 @@ class Reconciler:
         now = self.world.clock.monotonic()
         depth = self._depth(now, desired.environment.interval_seconds)
         observed = observe(self.world.runtime, desired, history, previous, self.memory, depth=depth)
+        observed = replace(observed, registered=registered(self.world.registries, desired.environment))
         if depth is not Depth.HEARD:
             self.listed = now
         if depth is Depth.WHOLE:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.model.desired import DesiredState
+from reconciler.errors import Refused, Unreachable
+from reconciler.model.desired import DesiredState, Environment
 from reconciler.model.history import History
 from reconciler.model.masking import masked
-from reconciler.model.observed import Instance, ObservedState
+from reconciler.model.observed import Instance, ObservedState, Registered
 from reconciler.plan.memory import Memory
 from reconciler.plan.questions import ask_registry, questions
-from reconciler.ports import Depth, Runtime
+from reconciler.ports import Depth, Registries, Runtime
 
 ROUNDS = 4
 """Questions lead to questions at most this often: images, those that containers were made from, contents, neighbours."""
@@ -45,6 +46,19 @@ def observe(
             neighbours=snapshot.neighbours if answers.neighbours is None else answers.neighbours,
         )
     return snapshot
+
+
+def registered(registries: Registries | None, environment: Environment) -> Registered | None:
+    """Ask the external registry, where Git names one. What keeps it from answering keeps nothing else from being done."""
+    asked = environment.extensions.get("registry", {})
+    if registries is None or asked.get("type") != "consul":
+        return None
+    url = str(asked["url"])
+    try:
+        registry = registries(url)
+        return Registered(url, registry.entries(environment.name), registry.address)
+    except (Unreachable, Refused) as trouble:
+        return Registered(url, trouble=str(trouble), hint=trouble.hint, refused=isinstance(trouble, Refused))
 
 
 def _veiled(snapshot: ObservedState, desired: DesiredState) -> ObservedState:

@@ -282,6 +282,28 @@ class Catalog(Protocol):
         """Take out what registered itself. Raises Refused when it did not."""
 
 
+class Registry(Protocol):
+    """A registry of services that somebody else runs. Raises Unreachable when it does not answer, Refused when it will not.
+
+    address  what stands for this machine's own address in entries
+    """
+
+    address: str
+
+    def entries(self, environment: str) -> tuple[CatalogEntry, ...]:
+        """Return the entries of an environment of ours; nobody else's."""
+
+    def register(self, entry: CatalogEntry) -> None:
+        """Have the entry there, as it is now. Doing it twice changes nothing."""
+
+    def deregister(self, id: str) -> None:
+        """Have the entry gone; also when it is gone already."""
+
+
+Registries = Callable[[str], Registry]
+"""Return the registry at a URL. Raises Refused for one that the operator does not allow."""
+
+
 class Store(Protocol):
     """The state directory: cache, memory and log. Losing it loses no container and no decision in Git."""
 

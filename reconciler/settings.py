@@ -46,6 +46,14 @@ class RegistryAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsulAccess:
+    """A Consul that Git may name, and where the token for it is kept."""
+
+    token_file: Path | None = None
+    token_variable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryFaces:
     """Where the service registry answers, each "" for nowhere, and what it says of this machine.
 
@@ -84,7 +92,8 @@ class Operator:
     """operator.yaml. The deployed repository may only narrow what it allows.
 
     environment  by stack: variables for interpolation, and for `secrets.<name>.environment`
-    registries   by host name
+    registries   of images, by host name
+    consuls      by URL; no other one is ever spoken to
     listen       address of the HTTP API, "" for none
     registry     of services, as it is built in
     """
@@ -93,6 +102,7 @@ class Operator:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     git: GitAccess = GitAccess()
     registries: Mapping[str, RegistryAccess] = field(default_factory=dict)
+    consuls: Mapping[str, ConsulAccess] = field(default_factory=dict)
     gateway_image: str = GATEWAY_IMAGE
     listen: str = ""
     registry: RegistryFaces = RegistryFaces()

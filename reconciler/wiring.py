@@ -10,14 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import InvalidState, Mark, Problem, UsageError
+from reconciler.errors import InvalidState, Mark, Problem, Refused, UsageError
 from reconciler.settings import STATE, Operator, Settings, resolve, said
 
 if TYPE_CHECKING:
     from reconciler.apply import Progress
     from reconciler.loop import Reconciler, World
     from reconciler.model.desired import Environment
-    from reconciler.ports import Catalog, Clock, Commits, Files, Runtime, Source, Store, Writer
+    from reconciler.ports import Catalog, Clock, Commits, Files, Registries, Registry, Runtime, Source, Store, Writer
     from reconciler.reading import Load
 
 
@@ -74,11 +74,34 @@ class Workplace:
         faces = self.settings.operator.registry
         return MemoryCatalog(self.clock(), faces.node or gethostname(), faces.address)
 
+    def registry_token(self) -> str:
+        """Return the token with which programs register themselves with us, "" for none. Raises Refused."""
+        return _token(self.settings.operator.registry.token_file)
+
+    def registries(self) -> Registries:
+        """Return who opens the external registry that Git names, if the operator allows it. Each is opened once."""
+        from reconciler.drivers.consul import ConsulRegistry
+
+        operator = self.settings.operator
+        opened: dict[str, Registry] = {}
+
+        def registry(url: str) -> Registry:
+            if url not in operator.consuls:
+                hint = "list it under `credentials.consul` of the operator's file"
+                raise Refused(f"the operator does not allow the registry {url}", hint=hint)
+            if url not in opened:
+                access = operator.consuls[url]
+                token = _token(access.token_file, access.token_variable)
+                opened[url] = ConsulRegistry(url, self.clock(), operator.registry.address, token)
+            return opened[url]
+
+        return registry
+
     def world(self, catalog: Catalog | None = None) -> World:
         """Return every neighbour of the loop."""
         from reconciler.loop import World
 
-        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock(), catalog)
+        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock(), catalog, self.registries())
 
     def reconciler(self, progress: Progress | None = None, catalog: Catalog | None = None) -> Reconciler:
         """Return the loop's core; `progress` hears when an action begins and ends, `catalog` what can be found."""
@@ -86,7 +109,7 @@ class Workplace:
         from reconciler.loop import Reconciler
 
         world = self.world(catalog)
-        return Reconciler(world, Applier(world.runtime, world.clock, progress=progress))
+        return Reconciler(world, Applier(world.runtime, world.clock, progress=progress, registries=world.registries))
 
     def commits(self) -> Commits:
         """Return the past of the source, just fetched; for a directory, of the repository that it stands in."""
@@ -124,6 +147,18 @@ def _operator(path: Path) -> Operator:
     except OSError as error:
         message = f"the operator's file cannot be read: {error.strerror}"
         raise InvalidState([Problem("R114", message, Mark(str(path)), hint="see --operator")]) from error
+
+
+def _token(file: Path | None, variable: str = "") -> str:
+    """Return the token for a registry, "" where none is named. Raises Refused where one is named and not to be had."""
+    place = str(file) if file else variable
+    try:
+        token = file.read_text("utf-8").strip() if file else os.environ.get(variable, "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"the registry's token cannot be read from {place}", hint="see the operator's file") from error
+    if place and not token:
+        raise Refused(f"{place} is to hold the registry's token, and holds none", hint="see the operator's file")
+    return token
 
 
 def _warn(text: str) -> None:

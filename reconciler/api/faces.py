@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from reconciler.api.consul import MOST_REQUESTS, consul
 from reconciler.api.http import serving
 from reconciler.api.http_sd import http_sd
-from reconciler.errors import Refused
 from reconciler.ports import Catalog
 from reconciler.settings import RegistryFaces
 
 
 @contextmanager
-def shown(faces: RegistryFaces, catalog: Catalog) -> Iterator[None]:
-    """Answer at every address that is given, as long as the block lasts. Raises Refused for an address that is taken."""
+def shown(faces: RegistryFaces, catalog: Catalog, token: str = "") -> Iterator[None]:
+    """Answer at every address that is given as long as the block lasts; whoever knows the token may register.
+
+    Raises Refused for an address that is taken.
+    """
     with ExitStack() as served:
         if faces.http:
-            answers = consul(catalog, _token(faces.token_file))
+            answers = consul(catalog, token)
             served.enter_context(serving(faces.http, answers, option="--registry-http", most_requests=MOST_REQUESTS))
         if faces.sd:
             served.enter_context(serving(faces.sd, http_sd(catalog), option="--registry-sd"))
@@ -29,16 +30,3 @@ def shown(faces: RegistryFaces, catalog: Catalog) -> Iterator[None]:
 
             served.enter_context(answering(faces.dns, lambda packet, udp: answer(packet, catalog, udp=udp)))
         yield
-
-
-def _token(file: Path | None) -> str:
-    """Read the token. Raises Refused for a file that cannot be read or says nothing."""
-    if file is None:
-        return ""
-    try:
-        token = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"the registry's token cannot be read from {file}", hint="see --registry-token-file") from error
-    if not token:
-        raise Refused(f"{file} holds no token", hint="see --registry-token-file")
-    return token

@@ -16,9 +16,8 @@ from reconciler.errors import Unreachable
 if TYPE_CHECKING:
     from reconciler.cli.journal import Journal
     from reconciler.loop import Reconciler
-    from reconciler.ports import Catalog, Clock
+    from reconciler.ports import Catalog
     from reconciler.resident import Pulse, Resident
-    from reconciler.settings import Operator
     from reconciler.wiring import Workplace
 
 CONNECT_SECONDS = 5.0
@@ -73,7 +72,7 @@ def _stay(place: Workplace, journal: Journal) -> int:
     on_signals(stop.set, 0)
     pulse = Pulse(clock.monotonic())
     catalog = place.catalog() if place.settings.operator.registry.served else None
-    with _served(pulse, clock, place.settings.operator, catalog):
+    with _served(pulse, place, catalog):
         reconciler = _awaited(place, journal, stop, pulse, catalog)
         if reconciler is not None:
             resident = _resident(reconciler, journal, stop, pulse)
@@ -107,16 +106,17 @@ def _resident(reconciler: Reconciler, journal: Journal, stop: threading.Event, p
 
 
 @contextmanager
-def _served(pulse: Pulse, clock: Clock, operator: Operator, catalog: Catalog | None) -> Iterator[None]:
+def _served(pulse: Pulse, place: Workplace, catalog: Catalog | None) -> Iterator[None]:
     """Answer meanwhile wherever an address was named: also while an engine is waited for."""
+    operator = place.settings.operator
     with ExitStack() as served:
         if operator.listen:
             from reconciler.api.health import pages
             from reconciler.api.http import serving
 
-            served.enter_context(serving(operator.listen, pages(pulse, clock)))
+            served.enter_context(serving(operator.listen, pages(pulse, place.clock())))
         if catalog is not None:
             from reconciler.api.faces import shown
 
-            served.enter_context(shown(operator.registry, catalog))
+            served.enter_context(shown(operator.registry, catalog, place.registry_token()))
         yield

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.excerpt import suggest
@@ -20,6 +20,7 @@ from reconciler.load.terms import (
     AllOrTexts,
     Duration,
     Flag,
+    HttpUrl,
     Name,
     RepositoryPath,
     Share,
@@ -135,8 +136,14 @@ class Registry(Written):
 
     type: Literal["embedded", "consul"] = "embedded"
     """The one built in, or a Consul."""
-    url: str | None = None
-    """Address of an external registry."""
+    url: HttpUrl | None = None
+    """Address of the Consul; the operator must allow it."""
+
+    @model_validator(mode="after")
+    def _where(self) -> Self:
+        if self.type == "consul" and not self.url:
+            raise refused("a Consul needs its url", "registry: {type: consul, url: http://127.0.0.1:8500}")
+        return self
 
 
 class Alert(Written):

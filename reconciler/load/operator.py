@@ -16,12 +16,12 @@ from reconciler.load.node import marks as marks_of
 from reconciler.load.node import plain
 from reconciler.load.places import Marks, problem_at
 from reconciler.load.scalars import render
-from reconciler.load.terms import AbsolutePath, Flag, Name, Value
+from reconciler.load.terms import AbsolutePath, Flag, Name, Value, http_url
 from reconciler.load.written import Codes, Written, read, refused
 from reconciler.load.yaml import parse
 from reconciler.model.catalog import NAME
 from reconciler.model.policy import EXCEPTIONS, Policy, Preset, is_exception
-from reconciler.settings import GATEWAY_IMAGE, GitAccess, Operator, RegistryAccess, RegistryFaces
+from reconciler.settings import GATEWAY_IMAGE, ConsulAccess, GitAccess, Operator, RegistryAccess, RegistryFaces
 
 CODES = Codes(unknown_key="R110", wrong_kind="R111", missing_key="R112", refused_value="R113")
 
@@ -118,12 +118,29 @@ class RegistryEntry(Written):
         return self
 
 
+class ConsulEntry(Written):
+    """How to sign in to a Consul that reconciler.yaml may name as `registry`."""
+
+    token_file: AbsolutePath | None = None
+    """File that holds the token."""
+    token_env: str | None = None
+    """Environment variable that holds it instead."""
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token_file and self.token_env:
+            raise refused("token_file and token_env both say where the token is", "keep one of them")
+        return self
+
+
 class Credentials(Written):
-    """Secrets of the Git remote and of image registries."""
+    """Secrets of the Git remote, of image registries and of service registries."""
 
     git: GitEntry = GitEntry()
     registries: dict[str, RegistryEntry] = Field(default_factory=dict)
     """By host name, such as `registry.example.org:5000`."""
+    consul: dict[Annotated[str, AfterValidator(http_url)], ConsulEntry] = Field(default_factory=dict)
+    """By URL, such as `http://127.0.0.1:8500`; no other Consul is spoken to."""
 
 
 def _node(text: str) -> str:
@@ -184,6 +201,7 @@ def read_operator(data: bytes, path: str) -> Operator:
         environment={stack: _rendered(variables) for stack, variables in file.environment.items()},
         git=_git(file.credentials.git),
         registries={host: _registry(entry) for host, entry in file.credentials.registries.items()},
+        consuls={url: _consul(entry) for url, entry in file.credentials.consul.items()},
         gateway_image=file.gateway_image,
         listen=file.listen or "",
         registry=_faces(file.registry),
@@ -241,6 +259,10 @@ def _faces(entry: RegistryFacesEntry) -> RegistryFaces:
 
 def _registry(entry: RegistryEntry) -> RegistryAccess:
     return RegistryAccess(entry.username, _file(entry.password_file), entry.password_env or "")
+
+
+def _consul(entry: ConsulEntry) -> ConsulAccess:
+    return ConsulAccess(_file(entry.token_file), entry.token_env or "")
 
 
 def _file(path: str | None) -> Path | None:

@@ -18,6 +18,7 @@ from reconciler.load.written import Written, refused, wrong_kind
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _URL_PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")
+_HTTP_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/[\w./~-]*)?")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOST_NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _NANOSECONDS = 1_000_000_000
@@ -91,6 +92,13 @@ def _url_path(text: str) -> str:
     if not _URL_PATH.fullmatch(text):
         raise refused("expected a path that begins with `/`, without spaces, `?` or `#`")
     return text
+
+
+def http_url(text: str) -> str:
+    """Return an address as it is compared: without a slash at its end."""
+    if not _HTTP_URL.fullmatch(text):
+        raise refused("expected an address without a user", "such as http://127.0.0.1:8500")
+    return text.rstrip("/")
 
 
 def _host_name(text: str) -> str:
@@ -200,6 +208,7 @@ AllOrTexts = Annotated[
 RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
 """A path in the repository, without `.`, `..` or a leading slash; "" is its root."""
 AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]

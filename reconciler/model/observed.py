@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from reconciler.model.catalog import Entry
+
 
 class Phase(StrEnum):
     """A container's state, in the engine's words."""
@@ -117,6 +119,23 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """What an external registry says of us.
+
+    entries  those of this environment, None when it did not tell
+    address  what stands there for an entry at this machine's own address
+    trouble  why it did not tell, and `hint`; `refused`: a person has to do something about it
+    """
+
+    url: str
+    entries: tuple[Entry, ...] | None = None
+    address: str = ""
+    trouble: str = ""
+    hint: str = ""
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedState:
     """One snapshot.
 
@@ -125,6 +144,7 @@ class ObservedState:
     neighbours  containers that are not ours; None when nobody asked
     digests     reference -> digest the image registry names now ("sha256:…"); only what was asked and answered
     unknown     neighbours (as in ports) that did not answer: silence is never absence
+    registered  what the external registry says, None where there is none
     """
 
     at: datetime
@@ -137,6 +157,7 @@ class ObservedState:
     neighbours: tuple[Neighbour, ...] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    registered: Registered | None = None
 
 
 @dataclass(frozen=True, slots=True)

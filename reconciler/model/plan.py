@@ -210,6 +210,26 @@ Change = (
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """Bring an entry, as it is now, to the external registry at `url`. Doing it twice changes nothing."""
+
+    url: str
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    """Take an entry (by id) out of the external registry at `url`."""
+
+    url: str
+    entry: str
+
+
+RegistryChange = Register | Deregister
+Step = Change | RegistryChange
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why: a field with its old and new value (already safe to show) and where the new one is written, or a bare fact.
 
@@ -235,7 +255,7 @@ class Verb(StrEnum):
 class Group:
     """What a person sees as one thing: a service, a network, a volume, with the reasons that everything in it shares.
 
-    key    "stack/service", "stack/network/KEY", "stack/volume/KEY", "images"
+    key    "stack/service", "stack/network/KEY", "stack/volume/KEY", "stack/registry/NAME", "images"
     title  one line: "rolling 3 replicas, start-first (no writable mounts)"
     """
 
@@ -255,7 +275,7 @@ class Action:
     """
 
     id: str
-    change: Change
+    change: Step
     group: str
     reasons: tuple[Reason, ...]
     needs: tuple[str, ...] = ()

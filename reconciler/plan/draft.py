@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.errors import Mark
-from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Held, Reason, Verb, Waiting
+from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Held, Reason, Step, Verb, Waiting
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Draft:
         self.groups[key] = Group(key, stack, name, verb, title, tuple(dict.fromkeys(reasons)))
         return key
 
-    def act(self, id: str, change: Change, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:
+    def act(self, id: str, change: Step, group: str, reasons: Iterable[Reason], needs: Iterable[str] = ()) -> str:
         """Add an action. Returns its id."""
         known = self.groups.get(group)
         after = tuple(dict.fromkeys(needs))

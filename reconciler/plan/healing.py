@@ -11,6 +11,7 @@ from reconciler.model.plan import (
     DeliverFiles,
     DisconnectNetwork,
     Plan,
+    Register,
     RemoveInstance,
     RenameInstance,
     StartInstance,
@@ -33,10 +34,15 @@ def only_healing(plan: Plan) -> Plan:
     """
     left_out = {action.group for action in plan.actions if not _heals(action)}
     kept = {group.key: group for group in plan.groups if group.verb is Verb.HEAL and group.key not in left_out}
+    first = {need for action in plan.actions if action.group in kept for need in action.needs}
     actions: dict[str, Action] = {}
     for action in plan.actions:
-        if action.group in kept and all(need in actions for need in action.needs):
+        # A registry is told that a container is about to stop, whatever it stops for.
+        tells = isinstance(action.change, Register) and action.id in first
+        if (action.group in kept or tells) and all(need in actions for need in action.needs):
             actions[action.id] = action
+    told = {action.group for action in actions.values()}
+    kept |= {group.key: group for group in plan.groups if group.key in told}
     return replace(
         plan,
         groups=tuple(kept.values()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from reconciler.model.catalog import Entry
 from reconciler.model.desired import DesiredState, Kind, Stack
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
@@ -21,6 +22,7 @@ from reconciler.plan.namespaces import blocked_by_owner
 from reconciler.plan.order import needs_first, owners
 from reconciler.plan.preflight import blocked_by_engine
 from reconciler.plan.prune import plan_prune
+from reconciler.plan.registration import plan_registration
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
 from reconciler.plan.rollback import held as rolled_back
 from reconciler.plan.rollout import roll
@@ -39,11 +41,13 @@ def make_plan(
     previous: DesiredState | None = None,
     busy: frozenset[str] = frozenset(),
     memory: Memory | None = None,
+    stopping: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decide everything one turn does. Equal arguments make equal plans; the time is the snapshot's.
 
     `previous` is the last revision that was applied whole; services whose newest spec failed fall back to it.
-    `memory` holds what earlier plans found out; it makes this one cheaper, never another.
+    `memory` holds what earlier plans found out; it makes this one cheaper, never another. `busy` are groups that earlier
+    plans are still at work on, `stopping` the containers (by id) that they stop.
     """
     world = survey(desired, observed, history, previous, memory)
     draft = Draft(complete=not observed.unknown, busy=busy)
@@ -54,7 +58,10 @@ def make_plan(
         for stack in world.desired.stacks:
             _plan_stack(world, stack, draft)
         in_turn(world, draft)
-    return _finish(world, desired, draft)
+    found = None if observed.unknown else entries(world)
+    if found is not None:
+        plan_registration(world, found, stopping, draft)
+    return _finish(world, desired, draft, found)
 
 
 def survey(
@@ -203,11 +210,10 @@ def _waits_for_retry(work: Work) -> bool:
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def _finish(world: World, desired: DesiredState, draft: Draft) -> Plan:
+def _finish(world: World, desired: DesiredState, draft: Draft, found: tuple[Entry, ...] | None) -> Plan:
     order = _ranks(world, draft)
     actions = _sorted(draft.actions, order)
     opened = (group if group.title else replace(group, title="pull") for group in draft.groups.values())
-    found = None if world.observed.unknown else entries(world)
     services = {view.service.id: view.service for view in world.views.values()}
     groups = sorted(opened, key=lambda group: _rank(group.key, group.stack, order))
     return Plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reconciler.model.plan import Action, Blocked, Change, Group, Held, Plan, Reason, Verb, Waiting
+from reconciler.model.plan import Action, Blocked, Group, Held, Plan, Reason, Step, Verb, Waiting
 from reconciler.plan.suspended import tally, until
 
 SYMBOLS = {Verb.CREATE: "+", Verb.UPDATE: "~", Verb.HEAL: "!", Verb.REMOVE: "-"}
@@ -109,7 +109,7 @@ def steps(actions: Iterable[Action]) -> Iterator[str]:
         yield f"{numbers[action.id]} {action.id}  {verb_of(action.change)}{after}"
 
 
-def verb_of(change: Change) -> str:
+def verb_of(change: Step) -> str:
     """Return what a change does, in a word: "CreateInstance" -> "create instance"."""
     name = type(change).__name__
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

@@ -11,7 +11,7 @@ import yaml
 from reconciler.errors import InvalidState, Problem
 from reconciler.load.operator import read_operator
 from reconciler.model.policy import Preset
-from reconciler.settings import Operator, RegistryAccess, resolve, said
+from reconciler.settings import ConsulAccess, Operator, RegistryAccess, RegistryFaces, resolve, said
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "operator.yaml").read_text())
 
@@ -42,8 +42,11 @@ environment: {shop: {PASSWORD: hunter2, WORKERS: 4, RATE: 1.0, DEBUG: true, EMPT
 credentials:
   git: {token_env: TOKEN, username: ann, ssh_key: /keys/id, known_hosts: /keys/hosts, ca_bundle: /keys/ca.pem}
   registries: {"registry.example.org:5000": {username: ann, password_file: /run/password}}
+  consul: {"http://127.0.0.1:8500/": {token_file: /run/consul}}
 gateway_image: haproxy:2.6
 listen: 127.0.0.1:8470
+registry: {http: ":8500", sd: ":8471", dns: "172.17.0.1:53", token_file: /t, node: a, address: 192.0.2.1,
+  nameservers: [9.9.9.9]}
 """,
         "operator.yaml",
     )
@@ -52,6 +55,9 @@ listen: 127.0.0.1:8470
     assert operator.environment["shop"] == {"PASSWORD": "hunter2", "WORKERS": "4", "RATE": "1", "DEBUG": "true", "EMPTY": ""}
     assert operator.git.token_variable == "TOKEN"
     assert operator.registries == {"registry.example.org:5000": RegistryAccess("ann", Path("/run/password"))}
+    assert operator.consuls == {"http://127.0.0.1:8500": ConsulAccess(Path("/run/consul"))}
+    faces = RegistryFaces(":8500", ":8471", "172.17.0.1:53", Path("/t"), "a", "192.0.2.1", ("9.9.9.9",))
+    assert operator.registry == faces
     assert "hunter2" not in repr(operator)
 
 
@@ -64,6 +70,15 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file() -> 
     assert settings.operator.git.token_file == Path("/environ")
     assert settings.operator.git.username == "file"
     assert settings.operator.listen == ":1"
+
+
+def test_faces_of_the_registry_are_named_anywhere() -> None:
+    operator = read_operator(b"registry: {http: ':1', sd: ':2', nameservers: [9.9.9.9]}", "operator.yaml")
+    environ = {"RECONCILER_REGISTRY_SD": ":3", "RECONCILER_REGISTRY_DNS": ":4", "RECONCILER_REGISTRY_TOKEN_FILE": "/t"}
+    settings = resolve(said({"registry_dns": ":5"}, environ), operator)
+    assert settings.operator.registry == RegistryFaces(":1", ":3", ":5", Path("/t"), nameservers=("9.9.9.9",))
+    assert settings.operator.registry.served
+    assert not RegistryFaces().served
 
 
 def test_an_empty_variable_says_nothing() -> None:

@@ -43,6 +43,9 @@ BEYOND_A_SCHEMA = {
     "paths and addresses of the wrong shape",
     "an exception that nobody knows",
     "a variable without a value",
+    "a Consul without an address",
+    "a registry whose address holds a user",
+    "faces and registries of the wrong shape",
 }
 
 

@@ -55,10 +55,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with ExitStack() as served:
         ports = tuple(served.enter_context(serving("127.0.0.1:0", _named(name))).server_address[1] for name in ("1", "2"))
         at = [f"127.0.0.1:{free_port()}" for _ in range(3)]
-        token = directory / "token"
-        token.write_text(f"{TOKEN}\n")
         catalog = filled()
-        served.enter_context(shown(RegistryFaces(*at, token_file=token), catalog))
+        served.enter_context(shown(RegistryFaces(*at), catalog, TOKEN))
         yield Scene(catalog, (ports[0], ports[1]), *at, directory)
 
 
