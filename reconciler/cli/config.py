@@ -25,8 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--project-directory", metavar="DIR", help="where relative paths start; the first file's directory by default")
     add("--env-file", action="append", default=[], metavar="FILE", help="variables, instead of .env")
     add("--profile", action="append", default=[], metavar="NAME", help="profile to enable; * for all")
-    add("--no-interpolate", action="store_true", help="leave variables as they are written")
     add("--format", choices=("yaml", "json"), default="yaml", help="format of the output")
+    # A hash is taken of values.
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--no-interpolate", action="store_true", help="leave variables as they are written")
+    either.add_argument("--hash", metavar="SERVICES", help="print the hash of each, separated by commas; * for all that are on")
     add("-q", "--quiet", action="store_true", help="only check")
     for kind in _LISTINGS:
         add(f"--{kind}", dest="listing", action="store_const", const=kind, help=f"print the {kind}, one a line")
@@ -47,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         _complain(invalid.problems, files, standing)
         return 1
     _complain(project.warnings, files, standing)
-    if not args.quiet:
+    if args.hash:
+        sys.stdout.write(hashes(project, args.hash))
+    elif not args.quiet:
         sys.stdout.write(printed(project, args.format, args.listing, interpolated=not args.no_interpolate))
     return 0
 
@@ -64,7 +69,8 @@ def request_of(args: argparse.Namespace, standing: Path, environment: Mapping[st
         files=paths(args.file),
         project_directory=os.path.join(standing, args.project_directory) if args.project_directory else None,
         name=args.project_name,
-        profiles=tuple(args.profile),
+        # Who names a service means it, whichever profiles are on.
+        profiles=tuple(args.profile) if args.hash in (None, "*") else ("*",),
         environment={"PWD": str(standing), **environment},
         env_files=paths(args.env_file),
         home=environment.get("HOME"),
@@ -81,6 +87,18 @@ def printed(project: Project, kind: str, listing: str | None, *, interpolated: b
         return _json(project.document) if kind == "json" else sorted_yaml(project.document)
     text = _json(json_document(project)) if kind == "json" else yaml_text(project)
     return text.replace("$", "$$")
+
+
+def hashes(project: Project, wanted: str) -> str:
+    """Return a line for each service: its name and its hash. Raises UsageError for a service that is not there."""
+    from reconciler.errors import UsageError
+    from reconciler.load.service_hash import service_hashes
+
+    known = service_hashes(project)
+    names = sorted(known if wanted == "*" else wanted.split(","))
+    if missing := [name for name in names if name not in known]:
+        raise UsageError(f"no such service: {', '.join(missing)}", hint=f"there are {', '.join(sorted(known))}")
+    return "".join(f"{name} {known[name]}\n" for name in names)
 
 
 def _json(document: Mapping[str, Any]) -> str:

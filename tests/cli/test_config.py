@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import config
+from reconciler.errors import UsageError
 
 SHOP = """
 services:
@@ -78,6 +79,28 @@ def test_a_listing_without_interpolation_leaves_variables_and_names_every_servic
 ) -> None:
     assert run("--no-interpolate", *words) == 0
     assert capsys.readouterr() == (printed, "")
+
+
+HASHES = {
+    "api": "8ed9276b9b43971f5e501d66147c519a039b4cf02cb7c2f3b6c3aa25e8d28823",
+    "web": "974c574c964e768b21d644cd8e8fc6982c55b3307a6ceaf520630e31f4fdf7ff",
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "profiles", "named"),
+    [("*", [], ["web"]), ("*", ["--profile", "more"], ["api", "web"]), ("web,api", [], ["api", "web"]), ("api", [], ["api"])],
+)
+def test_a_hash_is_printed_for_each_service(
+    shop: Path, capsys: pytest.CaptureFixture[str], wanted: str, profiles: list[str], named: list[str]
+) -> None:
+    assert run("--hash", wanted, *profiles) == 0
+    assert capsys.readouterr() == ("".join(f"{name} {HASHES[name]}\n" for name in named), "")
+
+
+def test_a_hash_of_no_service_is_an_error(shop: Path) -> None:
+    with pytest.raises(UsageError, match="no such service: cache"):
+        run("--hash", "web,cache")
 
 
 def test_without_interpolation_no_dollar_is_doubled(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
