@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.drivers.docker.connection import Connection
 from reconciler.drivers.docker.errors import Rejected
-from reconciler.drivers.docker.hearing import Hearing, News
+from reconciler.drivers.docker.hearing import MOST_NAMED, Hearing, News
 from reconciler.drivers.docker.observe import Observer, Sighting
 from reconciler.model import labels
 from reconciler.ports import Depth, Event
@@ -198,3 +198,16 @@ def test_an_event_is_placed(kind: str, action: str, news: News) -> None:
         hearing.heard(Event(kind, action, "x", "x", NOW, {"container": "c"}))
         assert hearing.take() == news
         assert hearing.take() == News()
+
+
+def test_who_does_not_look_for_long_keeps_little_and_then_looks_at_all() -> None:
+    hearing = Hearing()
+    with hearing.stream():
+        hearing.take()
+        for number in range(MOST_NAMED + 10):
+            hearing.heard(Event("container", "die", str(number), "", NOW, {}))
+        news = hearing.take()
+        assert (len(news.containers) < MOST_NAMED, news.enough, news.lost) == (True, False, True)
+        hearing.untake(news)
+        assert hearing.take().lost
+        assert not hearing.take().lost

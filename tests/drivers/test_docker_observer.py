@@ -12,7 +12,7 @@ import pytest
 from fake_engine import fake_engine, says
 
 from reconciler.drivers.docker.connection import open_connection
-from reconciler.drivers.docker.hearing import Hearing
+from reconciler.drivers.docker.hearing import MOST_NAMED, Hearing
 from reconciler.drivers.docker.observe import Observer, Sighting, moment, neighbour
 from reconciler.errors import Unreachable
 from reconciler.model import labels
@@ -287,6 +287,13 @@ def test_where_events_are_not_enough_everything_is_listed(
     fake.rows["c"]["State"] = "exited"
     assert _states(_look(observer, Depth.HEARD))["c"] == "exited"
     assert set(fake.paths()) > set(LISTS)
+
+
+def test_where_it_is_lost_what_events_named_everything_is_inspected(observer: Observer, heard: Hearing, fake: Fake) -> None:
+    for number in range(MOST_NAMED + 1):
+        heard.heard(_event("container", "die", str(number)))
+    _look(observer, Depth.HEARD)
+    assert fake.inspected() == ["a", "b", "c"]
 
 
 def test_without_a_stream_everything_is_listed(observer: Observer, fake: Fake) -> None:

@@ -12,6 +12,8 @@ from reconciler.ports import Event
 CONTAINER, NETWORK, VOLUME, IMAGE = "container", "network", "volume", "image"
 LASTING = ("create", "destroy", "remove")
 """What happens to a network itself; everything else happens to a container on it."""
+MOST_NAMED = 10_000
+"""Who does not look for so long that more containers are named, such as one who waits for the lease, looks at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,13 @@ class News:
     containers  the ids of those that something happened to, whoever they belong to
     kinds       of which something came, went or changed
     enough      whoever looks after this, and at nothing else, sees everything
+    lost        so much was told that nobody knows any more what
     """
 
     containers: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     enough: bool = False
+    lost: bool = False
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Hearing:
     _streams: int = 0
     _proven: bool = False
     _doubted: bool = False
+    _lost: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -60,9 +65,9 @@ class Hearing:
         with self._lock:
             self._proven = True
             if event.kind == CONTAINER:
-                self._containers.add(event.id)
+                self._name(event.id)
             elif event.kind == NETWORK and event.action not in LASTING:
-                self._containers.add(event.attributes.get("container", ""))
+                self._name(event.attributes.get("container", ""))
             else:
                 self._kinds.add(event.kind)
 
@@ -71,7 +76,7 @@ class Hearing:
         to what else.
         """
         with self._lock:
-            self._containers.add(container)
+            self._name(container)
             self._doubted = True
 
     def moved(self, kind: str) -> None:
@@ -82,9 +87,10 @@ class Hearing:
     def take(self) -> News:
         """Return what was told since this was asked last."""
         with self._lock:
-            enough = self._streams > 0 and self._proven and not self._doubted
-            news = News(frozenset(self._containers - {""}), frozenset(self._kinds), enough)
-            self._containers, self._kinds, self._proven, self._doubted = set(), set(), False, False
+            enough = self._streams > 0 and self._proven and not (self._doubted or self._lost)
+            news = News(frozenset(self._containers - {""}), frozenset(self._kinds), enough, self._lost)
+            self._containers, self._kinds = set(), set()
+            self._proven = self._doubted = self._lost = False
             return news
 
     def untake(self, news: News) -> None:
@@ -92,4 +98,10 @@ class Hearing:
         with self._lock:
             self._containers |= news.containers
             self._kinds |= news.kinds
-            self._doubted = True
+            self._doubted, self._lost = True, self._lost or news.lost
+
+    def _name(self, container: str) -> None:
+        self._containers.add(container)
+        if len(self._containers) > MOST_NAMED:
+            self._containers.clear()
+            self._lost = True

@@ -56,7 +56,7 @@ class Observer:
                 if followed:
                     self._follow(followed)
                 else:
-                    self._list(marks, news, whole=depth is Depth.WHOLE)
+                    self._list(marks, news, whole=depth is Depth.WHOLE or news.lost)
             except BaseException:
                 self.hearing.untake(news)
                 raise
