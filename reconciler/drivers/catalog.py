@@ -65,10 +65,10 @@ class MemoryCatalog:
     def leave(self, instance: str) -> None:
         """Take a container (by id) out of what may be used, until a look that begins later says otherwise."""
         with self._changed:
-            if any(entry.instance == instance for entry in self._ours):
-                self._left[instance] = self._clock.monotonic()
-                self._ours = without(self._ours, self._left)
-                self._renew()
+            # Also one that nobody was told of yet: the look that saw it alive may still be under way.
+            self._left[instance] = self._clock.monotonic()
+            self._ours = without(self._ours, self._left)
+            self._renew()
 
     def listing(self) -> Listing:
         """Return what is known. Raises Unreachable before anything was published."""

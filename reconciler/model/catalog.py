@@ -15,7 +15,7 @@ ENVIRONMENT, STACK, SERVICE, CONTAINER = (
 )
 """Facts that every entry of ours carries beside those of `x-discovery.meta`; the first says whose an entry is."""
 
-LEAVING = "is about to stop"
+LEAVING = "stops, or has stopped"
 
 
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")

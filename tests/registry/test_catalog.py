@@ -92,6 +92,15 @@ def test_a_container_that_leaves_is_critical_until_a_later_look(catalog: MemoryC
     assert standings(catalog)["web-1"] == "passing"
 
 
+def test_a_container_that_died_before_anybody_was_told_of_it_is_never_passing(
+    catalog: MemoryCatalog, clock: VirtualClock
+) -> None:
+    clock.advance(5)
+    catalog.leave(web(3).instance)
+    catalog.publish((web(1), web(3)), looked_at=4.0)
+    assert standings(catalog) == {"web-1": "passing", "web-3": "critical"}
+
+
 def test_somebody_elses_container_changes_nothing(catalog: MemoryCatalog) -> None:
     first = catalog.listing().index
     catalog.leave("f" * 64)
