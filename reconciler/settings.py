@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from reconciler.errors import UsageError
+from reconciler.model.catalog import NAME
 from reconciler.model.policy import Policy
 
 GATEWAY_IMAGE = "haproxy:3.2"
@@ -188,6 +190,13 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
 
 
 def _registry(said: Mapping[str, str], behind: RegistryFaces) -> RegistryFaces:
+    if not NAME.fullmatch(said.get("registry_node", "node")):
+        raise UsageError(f"{said['registry_node']!r} is no name of a node", hint="write letters, digits and `_.-`")
+    try:
+        ip_address(said.get("registry_address", behind.address))
+    except ValueError:
+        hint = "write --registry-address 192.0.2.10, or such"
+        raise UsageError(f"{said['registry_address']!r} is no IP address", hint=hint) from None
     return RegistryFaces(
         http=said.get("registry_http", behind.http),
         sd=said.get("registry_sd", behind.sd),

@@ -28,23 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     configure_place(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /healthz and /readyz there (RECONCILER_LISTEN)")
-    configure_registry(parser)
+    _configure_registry(parser)
     parser.add_argument("--once", action="store_true", help="make one turn and end")
     add = parser.add_argument
     add("--log-format", choices=("text", "json"), default="text", help="how each turn is told (default: text)")
     levels = ("info", "warning", "error")
     add("--log-level", choices=levels, default="info", help="tell what matters at least so much (default: info)")
-
-
-def configure_registry(parser: argparse.ArgumentParser) -> None:
-    """Add where the service registry answers."""
-    add = parser.add_argument_group("service registry").add_argument
-    add("--registry-http", metavar="HOST:PORT", help="answer clients of Consul there (RECONCILER_REGISTRY_HTTP)")
-    add("--registry-sd", metavar="HOST:PORT", help="answer Prometheus there (RECONCILER_REGISTRY_SD)")
-    add("--registry-dns", metavar="HOST:PORT", help="answer DNS queries there (RECONCILER_REGISTRY_DNS)")
-    add("--registry-token-file", metavar="FILE", help="token with which programs may register themselves")
-    add("--registry-node", metavar="NAME", help="what this machine is called (default: its host name)")
-    add("--registry-address", metavar="IP", help="where others reach this machine (default: 127.0.0.1)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,6 +43,17 @@ def run(args: argparse.Namespace) -> int:
     place = place_of(args)
     journal = Journal(sys.stderr, place.clock(), as_json=args.log_format == "json", least=Level(args.log_level))
     return _once(place, journal) if args.once else _stay(place, journal)
+
+
+def _configure_registry(parser: argparse.ArgumentParser) -> None:
+    """Add where the service registry answers."""
+    add = parser.add_argument_group("service registry").add_argument
+    add("--registry-http", metavar="HOST:PORT", help="answer clients of Consul there (RECONCILER_REGISTRY_HTTP)")
+    add("--registry-sd", metavar="HOST:PORT", help="answer Prometheus there (RECONCILER_REGISTRY_SD)")
+    add("--registry-dns", metavar="HOST:PORT", help="answer DNS queries there (RECONCILER_REGISTRY_DNS)")
+    add("--registry-token-file", metavar="FILE", help="token with which programs may register themselves")
+    add("--registry-node", metavar="NAME", help="what this machine is called (default: its host name)")
+    add("--registry-address", metavar="IP", help="where others reach this machine (default: 127.0.0.1)")
 
 
 def _once(place: Workplace, journal: Journal) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.errors import InvalidState, Problem
+from reconciler.errors import InvalidState, Problem, UsageError
 from reconciler.load.operator import read_operator
 from reconciler.model.policy import Preset
 from reconciler.settings import ConsulAccess, Operator, RegistryAccess, RegistryFaces, resolve, said
@@ -83,3 +83,9 @@ def test_faces_of_the_registry_are_named_anywhere() -> None:
 
 def test_an_empty_variable_says_nothing() -> None:
     assert resolve(said({}, {"RECONCILER_STATE": ""})) == resolve({})
+
+
+@pytest.mark.parametrize("wrong", [{"registry_node": "a b"}, {"registry_address": "host"}])
+def test_what_this_machine_is_called_is_checked_wherever_it_is_said(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        resolve(said(wrong, {}))
