@@ -24,7 +24,7 @@ TURNS = int(os.environ.get("RECONCILER_TURNS", "60"))
 HISTORIES = 5 + TURNS // 200
 SAMPLES = 200
 ENOUGH_TO_JUDGE = 5000
-MOST_MEMORY, MOST_HANDLES = 2 << 20, 0.5
+MOST_MEMORY, MOST_HANDLES = 1 << 19, 0.5
 """How much memory, and how many descriptors or threads, the process may gain in 1,000 turns.
 
 Not all of the memory is the reconciler's: the repository in memory keeps every commit.
