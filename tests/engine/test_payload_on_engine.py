@@ -14,6 +14,7 @@ from typing import Any
 import docker
 import inspected
 import pytest
+from docker.utils import version_lt
 from surroundings import remove_container, remove_network
 
 from reconciler.drivers.directory import DirectoryFiles
@@ -28,6 +29,12 @@ HERE = Path(__file__).parent / "payload"
 NAME = "p7payload"
 REFERENCE = json.loads((HERE / "reference.json").read_text().replace("@HERE@", str(HERE)))
 BASELINE = f"{NAME}-image-1"
+
+OLDER = "1.41"
+TOLD_APART = {
+    f"{NAME}-{service}-1" for service in ("annotations", "bind-options", "bind-recursive", "restart-deploy-none", "restart-no")
+}
+"""Of these a newer engine is asked for more, or tells it in other words, than the one of the reference."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,9 @@ def made(engine: docker.APIClient, busybox_image: str) -> Iterator[Made]:
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCE["containers"]))
-def test_a_container_is_made_as_docker_compose_makes_it(name: str, made: Made) -> None:
+def test_a_container_is_made_as_docker_compose_makes_it(name: str, made: Made, engine: docker.APIClient) -> None:
+    if name in TOLD_APART and version_lt(OLDER, engine.version()["ApiVersion"]):
+        pytest.skip(f"the reference is of API {OLDER}")
     theirs = inspected.beyond(REFERENCE["containers"][name], REFERENCE["containers"][BASELINE])
     assert inspected.beyond(made.containers[name], made.containers[BASELINE]) == theirs
 
