@@ -85,10 +85,15 @@ def _satisfies(world: World, view: ServiceView, member: Member, condition: Condi
 
 
 def _owners(world: World, service: Service) -> Iterator[str]:
-    """Nothing starts in the namespaces of what does not run, also of what ended well and is about to be replaced."""
+    """Nothing starts in the namespaces of what does not run, also of what ended well and is about to be replaced.
+
+    While two containers hold the slot, others live with the one that has the name.
+    """
     for name in owners(service):
         first = next(iter(world.views[f"{service.stack}/{name}"].slots), None)
-        if first and not any(member and member.instance.running for member in (first.current, first.stale)):
+        held = [member.instance for member in (first.current, first.stale) if member] if first else []
+        named = [instance for instance in held if first and instance.name == first.name]
+        if first and not any(instance.running for instance in named or held):
             yield f"{name} runs"
 
 
