@@ -51,8 +51,9 @@ def announced(found: Iterable[Entry], services: Mapping[str, Service], actions: 
 
 
 def _of_services(world: World) -> Iterator[Entry]:
+    last = _last(world.previous)
     for view in world.views.values():
-        before = _before(world.previous, view.service.stack, view.service.name)
+        before = last.get(view.service.id)
         if view.service.kind is Kind.JOB or not (view.service.discovery or (before and before.discovery)):
             continue
         for member in view.members:
@@ -62,19 +63,16 @@ def _of_services(world: World) -> Iterator[Entry]:
 
 def _of_orphans(world: World) -> Iterator[Entry]:
     """What Git no longer has serves on until it is stopped."""
+    last = _last(world.previous) if world.fleet.orphans else {}
     for place, instance in world.fleet.orphans:
-        before = _before(world.previous, place.stack, place.service)
+        before = last.get(place.service_id)
         if before is not None and before.kind is not Kind.JOB:
             yield from _entry(world, before, instance)
 
 
-def _before(previous: DesiredState | None, stack: str, service: str) -> Service | None:
-    if previous is None:
-        return None
-    try:
-        return previous.stack(stack).service(service)
-    except KeyError:
-        return None
+def _last(previous: DesiredState | None) -> Mapping[str, Service]:
+    """Return the services of the last good revision, by id."""
+    return {service.id: service for stack in previous.stacks for service in stack.services} if previous else {}
 
 
 def _entry(world: World, service: Service, instance: Instance) -> Iterator[Entry]:
