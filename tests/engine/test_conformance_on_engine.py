@@ -20,7 +20,7 @@ import yaml
 from conformance_documents import Document, accepted_documents
 from converging import Host, nothing_to_do
 from docker.utils import version_lt
-from surroundings import build_image, remove_environment, remove_network
+from surroundings import build_image, remove_environment, remove_labelled
 
 from reconciler.drivers.directory import FolderSource
 from reconciler.errors import InvalidState, Severity
@@ -54,6 +54,8 @@ SETTLE_SECONDS = 400.0
 FAILING_TURNS = 3
 
 STANDS_IN = f"{ENVIRONMENT}/anything:1"
+STANDING_IN = {"stands-in": ENVIRONMENT}
+"""The label of all that is made for the documents to find."""
 RECIPE = r"""
 FROM BASE
 LABEL stands-in=p7documents
@@ -255,19 +257,21 @@ def _repository_and_tag(reference: str) -> tuple[str, str]:
 @contextmanager
 def _clean(engine: docker.APIClient, stacks: Iterable[Stack]) -> Iterator[None]:
     """Have an engine with nothing of ours, and with what the stacks expect of others; leave it so."""
-    remove_environment(engine, ENVIRONMENT)
+    _remove_all(engine)
     others = [one for stack in stacks for one in _resources(stack) if one.external]
-    networks = {one.name for one in others if isinstance(one, Network)} - {"bridge"}
-    made = [engine.create_network(name)["Id"] for name in sorted(networks)]
-    volumes = {one.name for one in others if isinstance(one, Volume)}
-    for name in volumes:
-        engine.create_volume(name)
+    for name in sorted({one.name for one in others if isinstance(one, Network)} - {"bridge"}):
+        engine.create_network(name, labels=STANDING_IN)
+    for name in {one.name for one in others if isinstance(one, Volume)}:
+        engine.create_volume(name, labels=STANDING_IN)
     yield
+    _remove_all(engine)
+
+
+def _remove_all(engine: docker.APIClient) -> None:
+    """Remove what is ours, and what stands in for others: also what an interrupted run left behind."""
     remove_environment(engine, ENVIRONMENT)
-    for network in made:
-        remove_network(engine, network)
-    for name in volumes:
-        engine.remove_volume(name)
+    for label, value in STANDING_IN.items():
+        remove_labelled(engine, f"{label}={value}")
 
 
 def _applied(top: Path, group: tuple[str, ...]) -> tuple[dict[str, Result], list[Change]]:
