@@ -12,7 +12,7 @@ from reconciler.model.desired import DesiredState, Discovery, Kind, Service
 from reconciler.model.observed import Instance, Phase, Probe
 from reconciler.model.plan import Action, Announcement, RemoveInstance, StartInstance, StopInstance
 from reconciler.plan.readiness import is_ready
-from reconciler.plan.view import World
+from reconciler.plan.view import ServiceView, World
 
 ALIVE = (Phase.RUNNING, Phase.PAUSED, Phase.RESTARTING)
 """Whatever else a container is, nobody can find it."""
@@ -24,7 +24,8 @@ def entries(world: World) -> tuple[Entry, ...]:
     Every version of a service stands as itself: an old container under the port it was made for. What is ready is
     passing, what is starting, paused or unhealthy is critical, and what does not run is not there.
     """
-    found = [*_of_services(world), *_of_orphans(world)]
+    last = _last(world.previous)
+    found = [*_of_services(world, last), *_of_orphans(world, last)]
     return tuple(sorted(found, key=lambda entry: (entry.name, entry.title, entry.id)))
 
 
@@ -34,24 +35,23 @@ def leaving(actions: Iterable[Action]) -> frozenset[str]:
     return frozenset(change.target.id for change in changes if isinstance(change, StopInstance | RemoveInstance))
 
 
-def announced(found: Iterable[Entry], services: Mapping[str, Service], actions: Iterable[Action]) -> Iterator[Announcement]:
+def announced(found: Iterable[Entry], views: Mapping[str, ServiceView], actions: Iterable[Action]) -> Iterator[Announcement]:
     """Yield what the steps of a plan lead to in the registry: nobody has to do it, it follows.
 
-    `services` are those of the plan, by id.
+    `views` are those of the plan's services, by id.
     """
     passing = {entry.instance: entry for entry in found if entry.standing is Standing.PASSING}
     for action in actions:
         match action.change:
             case StopInstance(target) if target.id in passing:
                 yield Announcement(action.group, f"deregister {passing.pop(target.id).title} before it stops")
-            case StartInstance(target) if action.group in services and services[action.group].discovery:
+            case StartInstance(target) if action.group in views and views[action.group].service.discovery:
                 yield Announcement(action.group, f"register {target.name} once it is ready")
             case _:
                 pass
 
 
-def _of_services(world: World) -> Iterator[Entry]:
-    last = _last(world.previous)
+def _of_services(world: World, last: Mapping[str, Service]) -> Iterator[Entry]:
     for view in world.views.values():
         before = last.get(view.service.id)
         if view.service.kind is Kind.JOB or not (view.service.discovery or (before and before.discovery)):
@@ -61,9 +61,8 @@ def _of_services(world: World) -> Iterator[Entry]:
             yield from _entry(world, made_as, member.instance)
 
 
-def _of_orphans(world: World) -> Iterator[Entry]:
+def _of_orphans(world: World, last: Mapping[str, Service]) -> Iterator[Entry]:
     """What Git no longer has serves on until it is stopped."""
-    last = _last(world.previous) if world.fleet.orphans else {}
     for place, instance in world.fleet.orphans:
         before = last.get(place.service_id)
         if before is not None and before.kind is not Kind.JOB:

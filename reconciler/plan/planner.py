@@ -214,7 +214,6 @@ def _finish(world: World, desired: DesiredState, draft: Draft, found: tuple[Entr
     order = _ranks(world, draft)
     actions = _sorted(draft.actions, order)
     opened = (group if group.title else replace(group, title="pull") for group in draft.groups.values())
-    services = {view.service.id: view.service for view in world.views.values()}
     groups = sorted(opened, key=lambda group: _rank(group.key, group.stack, order))
     return Plan(
         environment=desired.environment.name,
@@ -233,7 +232,7 @@ def _finish(world: World, desired: DesiredState, draft: Draft, found: tuple[Entr
         complete=draft.complete,
         was=world.history.applied,
         entries=found,
-        announced=tuple(announced(found or (), services, actions)),
+        announced=tuple(announced(found or (), world.views, actions)),
     )
 
 
