@@ -342,6 +342,18 @@ def test_a_writer_killed_at_any_call_of_git_leaves_at_most_one_commit(remote: Re
     assert values(remote).endswith(f"web: {number}")
 
 
+def test_a_git_that_outlived_its_killed_caller_may_move_the_branch_meanwhile(remote: Remote, desk: Desk) -> None:
+    desk.writer().write(decide("d1", "web", 3, remote.tip()))
+    programs = desk.directory.parent / "bin"
+    real, done = shutil.which("git"), programs / "done"
+    # What `git fetch` says when a reference has moved since it looked.
+    moved = f"error: cannot lock ref 'refs/reconciler/branch/main': is at {remote.tip()} but expected {'0' * 40}"
+    once = f'case " $* " in *" fetch "*) [ -e {done} ] || {{ touch {done}; echo "{moved}" >&2; exit 1; }};; esac\n'
+    path = program(programs, "git", f'{once}exec {real} "$@"\n')()
+    assert desk.writer(git_path=path).write(decide("d2", "web", 4, remote.tip())).commit == remote.tip()
+    assert done.exists()
+
+
 # --- everything at once ----------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ KEPT = "refs/reconciler/applied/"
 BRANCHES = "refs/reconciler/branch/"
 _LOCK_POLL_SECONDS = 0.02
 _LEFT_BEHIND = ("*.lock", "gc.pid", "refs/**/*.lock", "objects/info/**/*.lock", "objects/pack/tmp_*", "objects/pack/*.keep")
+_OVERTAKEN_AT_MOST = 3
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -227,7 +228,7 @@ class Clone:
         return Unreachable(message, hint="give each reconciler a state directory of its own")
 
     def _clear_left_behind(self) -> None:
-        # Whoever made these is gone: we hold the lock, and git never outlives the call that started it.
+        # Whoever made these is gone: we hold the lock, and git outlives only those who were killed, and them not for long.
         for pattern in _LEFT_BEHIND:
             for left in self.path.glob(pattern):
                 left.unlink(missing_ok=True)
@@ -237,7 +238,7 @@ class Clone:
         before = _references(clone, BRANCHES).get(name)
         self._refuse_again(branch)
         try:
-            self._fetch(clone, f"+refs/heads/{branch}:{BRANCHES}{name}", seconds, "--no-write-fetch-head")
+            self._follow(clone, f"+refs/heads/{branch}:{BRANCHES}{name}", seconds)
             if _references(clone, BRANCHES).get(name) != before:
                 self._refuse_too_large(clone)
         except faults.BranchMissing:
@@ -245,6 +246,13 @@ class Clone:
         except TooLarge:
             self._take_back(clone, branch, before)
             raise
+
+    def _follow(self, clone: Path, reference: str, seconds: float) -> None:
+        """Fetch a branch again where a git that outlived its killed caller, and so the caller's lock, got in between."""
+        for _ in range(_OVERTAKEN_AT_MOST):
+            with suppress(faults.Overtaken):
+                return self._fetch(clone, reference, seconds, "--no-write-fetch-head")
+        return self._fetch(clone, reference, seconds, "--no-write-fetch-head")
 
     def _refuse_again(self, branch: str) -> None:
         """Refuse what was too large before without bringing it here again. Raises TooLarge."""

@@ -21,10 +21,17 @@ class BranchMissing(Exception):
     """The remote answered, and has no such branch or commit. Never leaves this driver."""
 
 
+class Overtaken(Unreachable):
+    """Somebody else moved the same reference of the clone meanwhile; asking again helps."""
+
+
 def fault(output: Output, address: str, secrets: Iterable[str] = ()) -> Exception:
     """Return the error to raise for a run of git that failed. `address` is shown, `secrets` never are."""
     if _MISSING.search(output.err):
         return BranchMissing()
+    if _OVERTAKEN.search(_own_words(output.err)):
+        words = f"the clone of {address} was changed by somebody else at the same time: {_last_words(output.err, secrets)}"
+        return Overtaken(words, hint="give each reconciler a state directory of its own")
     if _DAMAGED.search(_own_words(output.err)):
         return Damaged(_last_words(output.err, secrets))
     return _recognised(output.err, address) or Unreachable(
@@ -67,6 +74,7 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 
 _SAYS_NOTHING = _words(r"could not read from remote", r"please make sure you have", r"^and the repository exists")
 _MISSING = _words(r"couldn't find remote ref", r"not our ref", r"no such remote ref", r"unadvertised object")
+_OVERTAKEN = _words(r"cannot lock ref .*: is at [0-9a-f]+ but expected", r"cannot lock ref .*: reference already exists")
 _DAMAGED = _words(
     r"not a git repository",
     r"bad object",
