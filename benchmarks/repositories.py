@@ -9,7 +9,7 @@ PER_STACK = 10
 SLEEPS = 'command: ["sleep", "1000000"]\n    stop_signal: SIGKILL'
 """A container that costs nothing while it runs, and goes at once: what is measured is not its own shutting down."""
 
-AT_ONCE = "deploy: {update_config: {monitor: 0s}}"
+AT_ONCE = "deploy: {update_config: {monitor: 1ms}}"
 """It counts as running as soon as it runs, as docker compose and bare calls take it."""
 
 
@@ -46,7 +46,7 @@ def replicated(replicas: int, version: int) -> str:
     image: {IMAGE}
     {SLEEPS}
     environment: {{VERSION: "{version}"}}
-    deploy: {{replicas: {replicas}, update_config: {{parallelism: 0, order: start-first, monitor: 0s}}}}
+    deploy: {{replicas: {replicas}, update_config: {{parallelism: 0, order: start-first, monitor: 1ms}}}}
 """
 
 
@@ -95,5 +95,5 @@ def _service(number: int, *, changed: bool) -> str:
     logging: {{driver: json-file, options: {{max-size: 10m, max-file: "3"}}}}
     deploy:
       resources: {{limits: {{memory: 64m, cpus: "0.5"}}, reservations: {{memory: 16m}}}}
-      update_config: {{monitor: 0s}}
+      update_config: {{monitor: 1ms}}
 """
