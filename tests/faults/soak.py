@@ -38,6 +38,7 @@ from slopes import Growth, sample  # noqa: E402
 
 SETTLE_SECONDS = 120.0
 LOOK_AGAIN_SECONDS = 0.5
+LAST_LINES = 20
 MOST_MEMORY, MOST_HANDLES = 2 << 20, 3.0
 """How much memory, and how many descriptors or threads, a process may gain in 1,000 turns.
 
@@ -83,6 +84,8 @@ class Soak:
     foreign: Mapping[str, str]
     done: Counter[str] = field(default_factory=Counter)
     touched: set[str] = field(default_factory=set)
+    unwell: int = 0
+    """How many rounds did not end as Git asks; `missed` says what was seen then."""
     missed: list[str] = field(default_factory=list)
     turns: int = 0
     """How often the resident looked at its engine: once in a turn."""
@@ -117,7 +120,8 @@ class Soak:
         while (found := self._containers()) != self.wanted.containers() and time.monotonic() < deadline:
             _pause(LOOK_AGAIN_SECONDS)
         if found != self.wanted.containers():
-            self.missed.append(f"after {after}: {found}, not {self.wanted.containers()}")
+            self.unwell += 1
+            self.missed += (f"after {after}: {found}, not {self.wanted.containers()}", *self._troubles())
         self.touched |= {call.target for call in self.proxy.changes if any(one in call.target for one in self.foreign)}
         self.touched |= {name for name, is_there in self._neighbours().items() if not is_there}
         self.turns += sum((call.method, call.path) == ("GET", "/networks") for call in self.proxy.calls)
@@ -129,6 +133,13 @@ class Soak:
             found = client.containers(all=True, filters={"label": "io.reconciler.environment=soak"})
             return {one["Names"][0][1:]: one["Image"] if "(healthy)" in one["Status"] else one["Status"] for one in found}
         return {}
+
+    def _troubles(self) -> Iterator[str]:
+        """Yield what the engine says of those that do not run, and what the resident said last."""
+        with suppress(APIError, OSError), self.engine.client() as client:
+            for one in client.containers(all=True, filters={"status": ["created", "exited", "dead", "removing"]}):
+                yield f"  {one['Names'][0]}: {client.inspect_container(one['Id'])['State']}"
+        yield from (f"  {line}" for line in self.log.read_text().splitlines()[-LAST_LINES:])
 
     def _neighbours(self) -> dict[str, bool]:
         """Say of everything that belongs to others whether it is still there."""
@@ -287,9 +298,9 @@ def main() -> int:
     print(", ".join(f"{count} {name}" for name, count in soak.done.most_common()))
     print(growth.table())
     print(f"foreign objects touched: {len(soak.touched)}", *soak.touched)
-    print(f"rounds that did not end well: {len(soak.missed)}", *soak.missed, sep="\n")
+    print(f"rounds that did not end well: {soak.unwell}", *soak.missed, sep="\n")
     if died or soak.missed:
-        print("it ended by itself, and said:" if died else "it said last:", *log[-20:], sep="\n")
+        print("it ended by itself, and said:" if died else "it said last:", *log[-LAST_LINES:], sep="\n")
     grows = growth.memory_bytes > MOST_MEMORY or max(growth.descriptors, growth.threads) > MOST_HANDLES
     return int(died or grows or bool(soak.touched or soak.missed))
 
