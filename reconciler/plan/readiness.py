@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from reconciler.model.desired import HealthTiming, Kind, Service
 from reconciler.model.observed import Instance, Phase, Probe
+
+_STUCK = re.compile(r"\btask \w+: already exists|container with (given )?id (already )?exists", re.IGNORECASE)
 
 CRASHES = 2
 """As many restarts by the engine make a starting container a failed one."""
@@ -73,8 +76,20 @@ def was_stopped(instance: Instance) -> bool:
 
 def start_error(instance: Instance) -> str:
     """What the engine said when it could not start a created container, in one line."""
-    if instance.phase is not Phase.CREATED:
-        return ""
+    return _said(instance) if instance.phase is Phase.CREATED else ""
+
+
+def why_stuck(instance: Instance) -> str:
+    """Say why no start will ever succeed of a container that has run before; "" when one may.
+
+    An engine that ended while it started a container may leave its task with containerd, and then takes every further
+    start for a second one.
+    """
+    said = _said(instance) if instance.phase is Phase.EXITED else ""
+    return said if _STUCK.search(said) else ""
+
+
+def _said(instance: Instance) -> str:
     return " ".join(str(instance.detail.get("State", {}).get("Error") or "").split())
 
 

@@ -22,7 +22,7 @@ from reconciler.plan.diff import Reattach
 from reconciler.plan.draft import Chain
 from reconciler.plan.ending import ports_are_free
 from reconciler.plan.gates import unmet
-from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, start_error
+from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, start_error, why_stuck
 from reconciler.plan.reasons import because, facts
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
@@ -46,10 +46,7 @@ def keep(work: Work, slot: Slot, member: Member) -> None:
         case Phase.EXITED if not is_complete(member.instance, work.view.service):
             _revive(work, slot, member)
         case Phase.DEAD:
-            if group := work.mend(slot.number, f"{member.instance.name} is dead"):
-                work.chain(group, slot.number, facts("a dead container cannot start")).then(
-                    "remove", RemoveInstance(target_of(member))
-                )
+            _make_anew(work, slot, member, f"{member.instance.name} is dead", "a dead container cannot start")
         case Phase.REMOVING:
             work.draft.wait(work.view.service.id, f"create {slot.name}", "its removal by the engine is done")
         case _:
@@ -189,8 +186,16 @@ def _first_start(work: Work, slot: Slot, member: Member) -> None:
     _begin(work, chain, member)
 
 
+def _make_anew(work: Work, slot: Slot, member: Member, what: str, why: str) -> None:
+    if group := work.mend(slot.number, what):
+        work.chain(group, slot.number, facts(why)).then("remove", RemoveInstance(target_of(member)))
+
+
 def _revive(work: Work, slot: Slot, member: Member) -> None:
     instance = member.instance
+    if stuck := why_stuck(instance):
+        _make_anew(work, slot, member, f"{instance.name} cannot start any more: {stuck}", "the engine starts it never again")
+        return
     memory = ", out of memory" if instance.oom_killed else ""
     fact = f"{instance.name} stopped (exit code {instance.exit_code}{memory})"
     group = work.mend(slot.number, fact)
