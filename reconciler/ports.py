@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from reconciler.model.catalog import Listing, Standing
     from reconciler.model.history import History
     from reconciler.model.observed import Neighbour, ObservedImage, ObservedState, Questions
-    from reconciler.model.plan import Change
+    from reconciler.model.plan import EngineChange, TrafficChange
     from reconciler.model.source import Revision
     from reconciler.model.status import Turn
+    from reconciler.model.traffic import ObservedGateway
 
 
 class FileKind(StrEnum):
@@ -233,7 +234,7 @@ class Runtime(Protocol):
     def digests(self, references: Iterable[str]) -> Mapping[str, str]:
         """Ask the image registry which digest each reference names now; what cannot be answered is left out."""
 
-    def do(self, change: Change) -> None:
+    def do(self, change: EngineChange) -> None:
         """Make one change. Raises Conflict when the world moved, Unreachable, Refused with the engine's reason."""
 
     def events(self, stop: threading.Event) -> Iterator[Event]:
@@ -250,6 +251,45 @@ class Runtime(Protocol):
 
     def release_lease(self, environment: str, holder: str) -> None:
         """Give the lease back, if it is ours."""
+
+
+class Gateway(Protocol):
+    """What takes requests at ports of the host and passes them on to containers. Every method has a deadline."""
+
+    def observe(self, container: str) -> ObservedGateway:
+        """Return what the gateway in this container (an id) does. Raises Unreachable when it does not answer."""
+
+    def do(self, change: TrafficChange) -> None:
+        """Make one change. Doing it twice changes nothing.
+
+        Raises Refused with the gateway's reason (a config that it does not take: then it goes on as it is), Conflict when it
+        does not know the backend or server, Unreachable when it does not answer.
+        """
+
+
+class Inside(Protocol):
+    """The way into a gateway's container: its volume of sockets and files (model/gateway_container.py), and its programs.
+
+    Names are paths relative to the volume's root. Every method has a deadline and raises Unreachable past it.
+    """
+
+    def id(self, container: str) -> str:
+        """Return the id of a container that is known by its name. Raises Conflict when there is none."""
+
+    def tell(self, container: str, socket: str, line: str) -> str:
+        """Say a line to a unix socket, and that there is no more; return all it answers.
+
+        Raises Conflict when nobody listens there, Unreachable when who does is silent.
+        """
+
+    def read(self, container: str, name: str) -> bytes | None:
+        """Return a file, None when there is none."""
+
+    def write(self, container: str, name: str, content: bytes) -> None:
+        """Put a file there, at once and whole, readable for its owner alone."""
+
+    def run(self, container: str, command: tuple[str, ...]) -> tuple[int, str]:
+        """Run a program in the container; return its exit code and what it wrote."""
 
 
 class Catalog(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.errors import Mark, Problem
 from reconciler.model.schedule import Window
 from reconciler.model.source import Revision
+from reconciler.model.traffic import Certificate
 
 
 class Condition(StrEnum):
@@ -174,6 +175,52 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A fixed port of the host that the gateway holds for a service: `address` "" is every one, `target` the container's."""
+
+    address: str
+    port: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which HTTP requests are a service's, at the entries that lead to `target`.
+
+    host, path   as in model/traffic.py
+    health       path that answers 2xx or 3xx while a replica is well, "" to see whether it takes connections
+    certificate  for TLS, None for plain HTTP
+    """
+
+    host: str
+    path: str
+    target: int
+    health: str = ""
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entrusted:
+    """What of a service the gateway takes care of.
+
+    why             in words: "3 replicas share host port 8080"
+    entries         the ports of the host; the containers publish none of them
+    routing         None: whole connections are passed on
+    proxy_protocol  replicas are told the client's address by the PROXY protocol
+    """
+
+    why: str
+    entries: tuple[Entry, ...]
+    routing: Routing | None = None
+    proxy_protocol: bool = False
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The ports of the containers that requests go to, each once."""
+        return tuple(sorted({entry.target for entry in self.entries}))
+
+
+@dataclass(frozen=True, slots=True)
 class Discovery:
     """How the replicas of a service stand in the registry.
 
@@ -208,6 +255,7 @@ class Service:
     secrets       what stands there: texts that no message may hold, whoever it comes from
     extensions    our x- keys as validated plain data, by key ("x-rollout"); behaviour is the planner's
     not_acted_on  those of them that this version checks but does nothing about
+    entrusted     what the gateway does for it, None: its containers hold their ports themselves
     volumes       names of the engine volumes it mounts
     heal_own      its own `x-reconciler.heal`, None: the stack's
     discovery     how its replicas stand in the registry, None: not at all
@@ -244,6 +292,7 @@ class Service:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     not_acted_on: tuple[str, ...] = ()
+    entrusted: Entrusted | None = None
     discovery: Discovery | None = None
 
     @property
@@ -349,6 +398,10 @@ class Environment:
     interval_seconds: float = 30.0
     prune: Prune = Prune()
     extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+GATEWAY_STACK = "reconciler-gateway"
+"""The stack that is nobody's: the gateway's own. No repository may have one of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reconciler.model.rollout import Progress, Word
+
 KEPT_IMAGES = 3
 """Images of this many applied revisions of a service stay on the engine, for rollback."""
 
@@ -124,6 +126,9 @@ class History:
     suspended    stack, "stack/service" or EVERYTHING -> the suspension
     overruled    stack or EVERYTHING -> which revision waits for no window
     rollbacks    stack or "stack/service" -> the rollback
+    rollouts     service id -> how far its rollout is
+    words        service id -> the last that a person said to its rollout
+    drains       name of a server of the gateway -> since when it is to end what it has in flight
     handed       container id -> when the lease was passed on to the reconciler in it, at this revision
     """
 
@@ -147,6 +152,9 @@ class History:
     overruled: Mapping[str, Overrule] = field(default_factory=dict)
     rollbacks: Mapping[str, Rollback] = field(default_factory=dict)
     handed: Mapping[str, datetime] = field(default_factory=dict)
+    rollouts: Mapping[str, Progress] = field(default_factory=dict)
+    words: Mapping[str, Word] = field(default_factory=dict)
+    drains: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def named(self) -> frozenset[str]:

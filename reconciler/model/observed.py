@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler.model.catalog import Entry
+from reconciler.model.traffic import ObservedGateway
 
 
 class Phase(StrEnum):
@@ -142,6 +143,7 @@ class ObservedState:
     images      by reference as Git writes it -> the local image it names; a reference asked for and absent maps to None
     contents    (container id, path) -> SHA-256 of the file there, None when absent; only what was asked
     neighbours  containers that are not ours; None when nobody asked
+    gateway     what the gateway does; None when it does not run, or does not answer
     digests     reference -> digest the image registry names now ("sha256:…"); only what was asked and answered
     unknown     neighbours (as in ports) that did not answer: silence is never absence
     registered  what the external registry says, None where there is none
@@ -156,6 +158,7 @@ class ObservedState:
     contents: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    gateway: ObservedGateway | None = None
     unknown: frozenset[str] = frozenset()
     registered: Registered | None = None
 

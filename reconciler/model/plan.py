@@ -11,6 +11,8 @@ from typing import Any
 from reconciler.errors import Mark
 from reconciler.model.catalog import Entry
 from reconciler.model.desired import Attachment, ContentFile, Hook, Network, Volume
+from reconciler.model.rollout import Progress
+from reconciler.model.traffic import Backend, TrafficConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,70 @@ class HandOver:
     until: datetime
 
 
-Change = (
+@dataclass(frozen=True, slots=True)
+class LoadGateway:
+    """Have a gateway loaded with a config, its servers kept as they are, and have it start with the config alone.
+
+    Without servers, because after a start of the engine an address may be somebody else's. Nothing is loaded anew where the
+    gateway runs with the config already.
+    """
+
+    gateway: Target
+    config: TrafficConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StageGateway:
+    """Have the next gateway on the same volume start with what this one does now, servers included: it takes over from it."""
+
+    gateway: Target
+    config: TrafficConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AddServer:
+    """Make a container known to a backend, with weight 0: checks begin, and it gets nothing yet.
+
+    One that is known under that address stays as it is; one under another address must be removed first (Conflict).
+    """
+
+    gateway: Target
+    backend: Backend
+    server: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeighServer:
+    """Let a server take its share of what is new; one that drained takes part again. The weight is 0 to 256."""
+
+    gateway: Target
+    backend: str
+    server: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrainServer:
+    """Let a server end what it has in flight, and get nothing new."""
+
+    gateway: Target
+    backend: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveServer:
+    """Forget a server; what it still has in flight is closed. One that is not known is forgotten already."""
+
+    gateway: Target
+    backend: str
+    server: str
+
+
+TrafficChange = LoadGateway | StageGateway | AddServer | WeighServer | DrainServer | RemoveServer
+
+EngineChange = (
     CreateNetwork
     | RemoveNetwork
     | ConnectNetwork
@@ -207,6 +272,9 @@ Change = (
     | RunHook
     | HandOver
 )
+
+Change = EngineChange | TrafficChange
+"""One call to one port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +430,7 @@ class Plan:
     failures   specs this turn found to have failed; the record keeps them as quarantine
     withheld   stacks whose new revision waits for a person (sync: manual)
     held       what a suspension, a rollback or a window keeps from being done
+    rollouts   service id -> how far its rollout is after this turn; whoever is not named has none
     notes      facts a reader should know: a behaviour that is not there yet, an unknown neighbour
     complete   False when a neighbour's silence held something back
     entries    what can be found of the containers there are, before anything is done; None when nobody knows
@@ -380,6 +449,7 @@ class Plan:
     failures: tuple[Failure, ...] = ()
     withheld: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
+    rollouts: Mapping[str, Progress] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     complete: bool = True
     was: str = ""
