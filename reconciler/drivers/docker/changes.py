@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
 from reconciler.drivers.docker import content, images, lease, wording
-from reconciler.drivers.docker.connection import BROKEN, Connection, path_of, unreachable
+from reconciler.drivers.docker.connection import Connection, path_of
 from reconciler.drivers.docker.errors import Rejected, one_line
-from reconciler.drivers.docker.streams import frames
-from reconciler.errors import Conflict, Refused, Unreachable
+from reconciler.drivers.docker.execute import execute
+from reconciler.errors import Conflict, Refused
 from reconciler.model import labels
 from reconciler.model.plan import (
-    Change,
     ConnectNetwork,
     CreateInstance,
     CreateNetwork,
     CreateVolume,
     DeliverFiles,
     DisconnectNetwork,
+    EngineChange,
     FillVolume,
     HandOver,
     PullImage,
@@ -56,7 +55,7 @@ NetworkChange = CreateNetwork | RemoveNetwork | ConnectNetwork | DisconnectNetwo
 StorageChange = CreateVolume | RemoveVolume | PullImage | RemoveImage
 
 
-def make(connection: Connection, change: Change) -> None:
+def make(connection: Connection, change: EngineChange) -> None:
     """Make one change. Raises Rejected with the engine's words, or one of ours where more than they say is known."""
     match change:
         case (
@@ -226,32 +225,12 @@ def _run_hook(connection: Connection, change: RunHook) -> None:
         "Privileged": hook.privileged,
         "WorkingDir": hook.working_dir,
         "Env": list(hook.environment),
-        "AttachStdout": True,
-        "AttachStderr": True,
     }
-    id = connection.post(_at(change.target, "exec"), payload)["Id"]
-    said = _output(connection, id)
-    code = connection.get(path_of("/exec/{}/json", id))["ExitCode"]
+    code, said = execute(connection, change.target.handle, payload, seconds=HOOK_SECONDS, most_bytes=OUTPUT_BYTES)
     if code:
         known = [*hook.environment, *(_inspect(connection, change.target.handle)["Config"].get("Env") or ())]
         last = _last_line(said, wording.values(known))
         raise Refused(f"hook {hook.command[0]!r} in {change.target.name} exited with {code}: {last}")
-
-
-def _output(connection: Connection, id: str) -> bytes:
-    """Run to the end; return the end of what was written."""
-    deadline = time.monotonic() + HOOK_SECONDS
-    said = b""
-    path = path_of("/exec/{}/start", id)
-    with connection.ask("POST", path, body={"Detach": False, "Tty": False}, seconds=HOOK_SECONDS, stream=True) as answer:
-        try:
-            for _, piece in frames(answer):
-                said = (said + piece)[-OUTPUT_BYTES:]
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"a hook still runs after {HOOK_SECONDS:g} s")
-        except BROKEN as error:
-            raise unreachable(connection.host, error) from error
-    return said
 
 
 def _last_line(said: bytes, secrets: Iterable[str]) -> str:

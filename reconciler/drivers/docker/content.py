@@ -29,16 +29,25 @@ PLACE = "/content"
 
 def deliver(connection: Connection, change: DeliverFiles) -> None:
     """Put all files in one call. Directories on the way are made (0755, root); those that stand there stay as they are."""
-    _put(connection, change.target.handle, "/", change.files)
+    put(connection, change.target.handle, "/", change.files)
 
 
 def fill(connection: Connection, change: FillVolume) -> None:
     """Put files into a volume through a container that mounts it and never starts; targets count from its root."""
     helper = _helper(connection, change)
     try:
-        _put(connection, helper, change.beside or PLACE, change.files)
+        put(connection, helper, change.beside or PLACE, change.files)
     finally:
         connection.delete(path_of("/containers/{}", helper), force=True)
+
+
+def put(connection: Connection, container: str, directory: str, files: Iterable[ContentFile]) -> None:
+    """Put files into a directory of a container, running or not; their targets count from there."""
+    # Without the flag the engine would replace a directory of the image by a file of the same name.
+    query = {"path": directory, "noOverwriteDirNonDir": True}
+    kind = {"Content-Type": "application/x-tar"}
+    path = path_of("/containers/{}/archive", container)
+    connection.ask("PUT", path, query=query, content=archive(files), headers=kind).close()
 
 
 def digest_of(connection: Connection, container: str, path: str) -> str | None:
@@ -66,14 +75,6 @@ def archive(files: Iterable[ContentFile]) -> bytes:
             member.size, member.mode, member.uid, member.gid = len(file.content), file.mode & 0o7777, file.uid, file.gid
             tar.addfile(member, BytesIO(file.content))
     return buffer.getvalue()
-
-
-def _put(connection: Connection, container: str, directory: str, files: Iterable[ContentFile]) -> None:
-    # Without the flag the engine would replace a directory of the image by a file of the same name.
-    query = {"path": directory, "noOverwriteDirNonDir": True}
-    kind = {"Content-Type": "application/x-tar"}
-    path = path_of("/containers/{}/archive", container)
-    connection.ask("PUT", path, query=query, content=archive(files), headers=kind).close()
 
 
 def _helper(connection: Connection, change: FillVolume) -> str:

@@ -12,10 +12,10 @@ from reconciler.drivers.docker.observe import Sighting
 from reconciler.errors import Refused
 from reconciler.model import labels
 from reconciler.model.plan import (
-    Change,
     CreateInstance,
     CreateNetwork,
     CreateVolume,
+    EngineChange,
     FillVolume,
     PullImage,
     RemoveImage,
@@ -68,7 +68,7 @@ class Ownership:
             return (CONTAINER, event.attributes.get("container", "")) in self._known
         return not event.name.startswith(LEASE_PREFIX)
 
-    def check(self, change: Change) -> None:
+    def check(self, change: EngineChange) -> None:
         """Raise Refused when the change would touch what is not ours. What is not there is the change's own business."""
         subject = _subject(change)
         if not subject or subject in self._known:
@@ -80,7 +80,7 @@ class Ownership:
             whose = f"it belongs to environment {owner!r}" if owner else "it carries no label of this environment"
             raise Refused(f"{kind} {handle} is not ours: {whose}", hint="nothing was changed; remove or rename it by hand")
 
-    def made(self, change: Change) -> None:
+    def made(self, change: EngineChange) -> None:
         """Remember a name that is ours from now on, and forget one that anybody may take."""
         match change:
             case CreateInstance(name):
@@ -106,7 +106,7 @@ class Ownership:
         return marks
 
 
-def _subject(change: Change) -> tuple[str, str] | None:
+def _subject(change: EngineChange) -> tuple[str, str] | None:
     """Return kind and handle of the existing object that a change works on, None when it makes one, or for images."""
     match change:
         case CreateInstance() | CreateNetwork() | CreateVolume() | PullImage() | RemoveImage():

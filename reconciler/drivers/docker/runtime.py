@@ -15,9 +15,10 @@ from reconciler.drivers.docker.images import LocalImages
 from reconciler.drivers.docker.inside import own_container
 from reconciler.drivers.docker.observe import Observer, neighbour
 from reconciler.drivers.docker.ownership import Ownership
+from reconciler.drivers.docker.within import DockerInside
 from reconciler.model import labels
 from reconciler.model.observed import Engine, Neighbour, ObservedState, Questions
-from reconciler.model.plan import Change, Target
+from reconciler.model.plan import EngineChange, Target
 from reconciler.ports import Answers, Clock, Depth, Event, Lease, LogLine
 from reconciler.settings import RegistryAccess
 
@@ -51,6 +52,10 @@ class DockerRuntime:
         self._lease: Lease | None = None
         self._images = LocalImages(connection)
 
+    def inside(self) -> DockerInside:
+        """Return the way into the containers of gateways on this engine."""
+        return DockerInside(self._connection)
+
     def observe(self, environment: str, adopted: Iterable[str] = (), *, depth: Depth = Depth.LISTED) -> ObservedState:
         """Return our containers (by owner label, or by Compose project if adopted), every network and every volume."""
         projects = tuple(adopted)
@@ -75,7 +80,7 @@ class DockerRuntime:
         """Ask the image registries, with the engine's and the user's credentials; who does not answer is left out."""
         return images.registry_digests(self._connection, sorted(set(references)))
 
-    def do(self, change: Change) -> None:
+    def do(self, change: EngineChange) -> None:
         """Make one change. Raises Conflict, Refused or Unreachable; never touches what is not ours."""
         with translated(wording.doing(change), wording.hidden(change)):
             self._ownership.check(change)
@@ -147,7 +152,7 @@ class DockerRuntime:
         return tuple(one for one in found if one.labels.get(labels.ENVIRONMENT) != self._ownership.environment)
 
 
-def _changed(change: Change) -> str:
+def _changed(change: EngineChange) -> str:
     """Return the id of the container a change works on, "" where it is not known or there is none."""
     target = getattr(change, "target", None)
     return target.id if isinstance(target, Target) else ""

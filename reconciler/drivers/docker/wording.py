@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 
 from reconciler.model.plan import (
-    Change,
     CreateInstance,
     CreateNetwork,
     CreateVolume,
+    EngineChange,
     FillVolume,
     PullImage,
     RemoveImage,
@@ -19,13 +19,13 @@ from reconciler.model.plan import (
 )
 
 
-def doing(change: Change) -> str:
+def doing(change: EngineChange) -> str:
     """Return the beginning of a message: `start instance shop-web-1`."""
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(change).__name__).lower()
     return f"{words} {_name(change)}"
 
 
-def hidden(change: Change) -> tuple[str, ...]:
+def hidden(change: EngineChange) -> tuple[str, ...]:
     """Return the values that may be secrets and that an engine may repeat when it refuses the change."""
     match change:
         case CreateInstance():
@@ -41,7 +41,7 @@ def values(variables: Iterable[str]) -> tuple[str, ...]:
     return tuple(variable.partition("=")[2] for variable in variables)
 
 
-def _name(change: Change) -> str:
+def _name(change: EngineChange) -> str:
     match change:
         case CreateNetwork(network, _):
             return network.name
