@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.drivers.memory.audit import Rule, Violation
 from reconciler.drivers.memory.fault import Killed
+from reconciler.drivers.memory.gateway import MemoryGateway
 from reconciler.drivers.memory.image import Behaviour
 from reconciler.drivers.memory.refusal import EngineError
 from reconciler.drivers.memory.registry import Trouble
@@ -16,6 +17,7 @@ __all__ = [
     "Behaviour",
     "EngineError",
     "Killed",
+    "MemoryGateway",
     "MemoryRuntime",
     "MemoryStore",
     "Repository",

@@ -15,13 +15,13 @@ from reconciler.errors import Refused
 from reconciler.model import labels
 from reconciler.model.desired import ContentFile
 from reconciler.model.plan import (
-    Change,
     ConnectNetwork,
     CreateInstance,
     CreateNetwork,
     CreateVolume,
     DeliverFiles,
     DisconnectNetwork,
+    EngineChange,
     FillVolume,
     HandOver,
     PullImage,
@@ -44,7 +44,7 @@ Calls = tuple[Call, ...]
 _PLACE = "/content"
 
 
-def calls(world: World, change: Change) -> Calls:
+def calls(world: World, change: EngineChange) -> Calls:
     """Return the calls to the engine that make up a change. They raise EngineError, or Refused where more is known."""
     match change:
         case CreateInstance():

@@ -25,19 +25,26 @@ class Timeline(Protocol):
 
 
 class Journal:
-    """Every event of the engine, oldest first. Its condition guards the whole engine: one change at a time."""
+    """Every event of the engine, oldest first. Its condition guards the whole engine: one change at a time.
+
+    `witnesses` are told of each event before anything else happens.
+    """
 
     def __init__(self, clock: Timeline) -> None:
         self.clock = clock
         self.events: list[Event] = []
+        self.witnesses: list[Callable[[Event], None]] = []
         self.changed = threading.Condition(threading.RLock())
         self.breaks = 0
 
     def note(self, kind: str, action: str, id: str, name: str, attributes: Mapping[str, str] | None = None) -> None:
         """Write down what happened now."""
         with self.changed:
-            self.events.append(Event(kind, action, id, name, self.clock.now(), {**(attributes or {}), "name": name}))
+            event = Event(kind, action, id, name, self.clock.now(), {**(attributes or {}), "name": name})
+            self.events.append(event)
             self.changed.notify_all()
+            for witness in self.witnesses:
+                witness(event)
 
     def cut(self) -> None:
         """Break every stream that listens, as an engine does that goes away."""

@@ -27,10 +27,10 @@ from reconciler.model.observed import (
     Questions,
 )
 from reconciler.model.plan import (
-    Change,
     CreateInstance,
     CreateNetwork,
     CreateVolume,
+    EngineChange,
     FillVolume,
     PullImage,
     RemoveImage,
@@ -103,7 +103,7 @@ class MemoryRuntime:
                     continue  # Silence about a reference is what the caller is promised.
         return found
 
-    def do(self, change: Change) -> None:
+    def do(self, change: EngineChange) -> None:
         """Make one change. Raises Conflict, Refused or Unreachable; never touches what is not ours."""
         with self._answering(_doing(change)):
             self.world.wire.require_up()
@@ -193,7 +193,7 @@ class MemoryRuntime:
             for one in others
         )
 
-    def _require_ours(self, change: Change) -> None:
+    def _require_ours(self, change: EngineChange) -> None:
         marks = self._marks(change)
         if marks is None or self._covers(marks):
             return
@@ -201,7 +201,7 @@ class MemoryRuntime:
         whose = f"it belongs to environment {owner!r}" if owner else "it carries no label of this environment"
         raise Refused(f"{_subject(change)} is not ours: {whose}", hint="nothing was changed; remove or rename it by hand")
 
-    def _marks(self, change: Change) -> Mapping[str, str] | None:
+    def _marks(self, change: EngineChange) -> Mapping[str, str] | None:
         """Return the labels of the existing object a change works on; None when there is none."""
         engine = self.world.engine
         match change:
@@ -217,7 +217,7 @@ class MemoryRuntime:
                 container = engine.find(change.target.handle)
                 return container.labels if container else None
 
-    def _announce(self, change: Change) -> None:
+    def _announce(self, change: EngineChange) -> None:
         engine = self.world.engine
         match change:
             case RemoveVolume(name):
@@ -274,7 +274,7 @@ def _ours(error: EngineError, doing: str) -> ReconcilerError:
     return Conflict(message) if error.status in (404, 409) or _CONFLICT.search(error.message) else Refused(message)
 
 
-def _doing(change: Change) -> str:
+def _doing(change: EngineChange) -> str:
     """Say what a change is, for the beginning of a message: `start web-1`."""
     return f"{_VERB.findall(type(change).__name__)[0].lower()} {_subject(change)}"
 
@@ -282,7 +282,7 @@ def _doing(change: Change) -> str:
 _VERB = re.compile(r"[A-Z][a-z]+")
 
 
-def _subject(change: Change) -> str:
+def _subject(change: EngineChange) -> str:
     match change:
         case CreateNetwork(network):
             return f"network {network.name}"
