@@ -72,6 +72,29 @@ class _Work:
         self.warnings.append(self.service.warning(code, message, *at, hint=hint))
 
 
+class Reading(_Work):
+    """Reads single files for a service, whoever they are for. Collects problems, never raises."""
+
+    def file(self, path: str, at: tuple[str | int, ...]) -> bytes | None:
+        """Return a file of the repository, None once a problem says why not."""
+        if self.context.files.kind(path) is not FileKind.FILE:
+            self.problem("R167", f"the file {path} is not in the commit", at, "a path counts from the repository's root")
+            return None
+        return _read(self, path, at)
+
+    def secret(self, name: str, at: tuple[str | int, ...]) -> bytes | None:
+        """Return what a secret of the stack holds, None once a problem says why not."""
+        if name not in self.project.document.get("secrets", {}):
+            self.problem("R166", f"the stack declares no secret {name}", at, "declare it under `secrets` of the compose file")
+            return None
+        thing = definition(self.project, "secrets", name)
+        if refused := _not_local(thing):
+            self.problem("R166", f"secret {name}: {refused}", at, "use file, environment or content")
+            return None
+        found = _content(self, thing, at)
+        return found[0] if found else None
+
+
 def deliver(service: Definition, project: Project, context: Context) -> Delivery:
     """Sort a service's configs, secrets and volumes into what is mounted and what is delivered. Collects, never raises."""
     work = _Work(service, project, context)

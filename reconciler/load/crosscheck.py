@@ -11,9 +11,11 @@ from typing import Any
 from reconciler.errors import Mark, Problem
 from reconciler.load.compose import Project
 from reconciler.load.discovery import check_discovery, registry_name
+from reconciler.load.entrusted import entrusted, is_fixed, mistakes, only_direct
 from reconciler.load.notes import Path
 from reconciler.load.places import nearest, problem_at
-from reconciler.load.strict import replicas
+from reconciler.load.strict import most_replicas, replicas
+from reconciler.model.desired import Entrusted, Routing
 
 Extensions = Mapping[str, Mapping[str, Any]]
 
@@ -38,7 +40,7 @@ def check_services(part: Part) -> Iterator[Problem]:
     """Yield what is wrong between a service's `x-` keys and the rest of its stack."""
     for name, service in part.services.items():
         extensions = part.extensions.get(name, {})
-        for check in (_autoscale, _rollout, _image, _discovery, _hooks):
+        for check in (_autoscale, _rollout, _image, _discovery, _hooks, _gateway, _fixed_ports):
             yield from check(part, ("services", name), service, extensions)
     yield from _waves(part)
 
@@ -111,6 +113,22 @@ def _hooks(part: Part, path: Path, service: Mapping[str, Any], extensions: Exten
         if hook.get("service", "") and hook["service"] not in part.services:
             at = (*path, "x-sync", "hooks", name, "service")
             yield _problem("R199", f"there is no service {hook['service']} in this stack", part, at)
+
+
+def _gateway(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    yield from mistakes(service, extensions, part.project.marks, path)
+
+
+def _fixed_ports(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
+    most = most_replicas(service)
+    if most == 1 or entrusted(service, extensions):
+        return
+    for index, port in enumerate(service.get("ports") or ()):
+        if is_fixed(port):
+            message = f"{most} replicas cannot share the host port {port['published']}"
+            why = only_direct(service)
+            hint = f"the gateway could hold it, but not {why} of the same service" if why else "say x-traffic: gateway"
+            yield _problem("R187", message, part, (*path, "ports", index), hint)
 
 
 def _waves(part: Part) -> Iterator[Problem]:
@@ -187,12 +205,13 @@ def _resources(parts: Sequence[Part]) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """A fixed port of the host that a service wants."""
+    """A fixed port of the host that a service wants: whole, or by `routing` at the gateway."""
 
     owner: str
     address: str
     path: Path
     part: Part
+    routing: Routing | None = None
 
     @property
     def mark(self) -> Mark | None:
@@ -203,23 +222,53 @@ def _ports(parts: Sequence[Part]) -> Iterator[Problem]:
     listeners: dict[tuple[str, str], list[_Listener]] = defaultdict(list)
     for part in parts:
         for name, service in part.services.items():
-            for index, port in enumerate(service.get("ports") or ()):
-                published = str(port.get("published", ""))
-                if published in ("", "0") or "-" in published:
-                    continue
-                path = ("services", name, "ports", index)
-                listener = _Listener(f"{part.stack}/{name}", port.get("host_ip", ""), path, part)
-                key = (published, port.get("protocol", "tcp"))
-                yield from _clashes(listener, listeners[key], "/".join(key))
-                listeners[key].append(listener)
+            for port, listener in _listeners(part, name, service):
+                yield from _clashes(listener, listeners[port], "/".join(port))
+                listeners[port].append(listener)
+
+
+def _listeners(part: Part, name: str, service: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], _Listener]]:
+    """Yield the fixed ports that a service wants, port and protocol first."""
+    owner, path = f"{part.stack}/{name}", ("services", name)
+    trust = entrusted(service, part.extensions.get(name, {}))
+    published: set[str] = set()
+    for index, port in enumerate(service.get("ports") or ()):
+        if is_fixed(port):
+            number, protocol = str(port["published"]), port.get("protocol", "tcp")
+            routing = _routing(trust, str(port.get("target"))) if protocol == "tcp" else None
+            yield (number, protocol), _Listener(owner, port.get("host_ip", ""), (*path, "ports", index), part, routing)
+            published.add(number)
+    if trust is None:
+        return
+    for entry in (one for one in trust.entries if str(one.port) not in published):
+        yield (str(entry.port), "tcp"), _Listener(owner, entry.address, (*path, "x-route"), part, trust.routing)
+
+
+def _routing(trust: Entrusted | None, target: str) -> Routing | None:
+    return trust.routing if trust and trust.routing and str(trust.routing.target) == target else None
 
 
 def _clashes(listener: _Listener, others: Sequence[_Listener], port: str) -> Iterator[Problem]:
-    other = next((other for other in others if _overlap(listener.address, other.address)), None)
-    if other:
-        message = f"host port {port} is {other.owner}'s already{_at(other.mark)}"
-        hint = "publish another port, or bind both to different addresses"
-        yield _problem("R186", message, listener.part, listener.path, hint)
+    for other in others:
+        if not _overlap(listener.address, other.address):
+            continue
+        if listener.routing is None or other.routing is None:
+            message = f"host port {port} is {other.owner}'s already{_at(other.mark)}"
+            hint = "publish another port, or bind both to different addresses"
+            yield _problem("R186", message, listener.part, listener.path, hint)
+            return
+        if (route := _shown(listener.routing)) == _shown(other.routing) and listener.owner != other.owner:
+            message = f"the route {route} at host port {port} is {other.owner}'s already{_at(other.mark)}"
+            yield _problem("R211", message, listener.part, listener.path, "choose another host or path")
+            return
+        if listener.address != other.address:
+            message = f"host port {port} is routed at another address for {other.owner} already{_at(other.mark)}"
+            yield _problem("R211", message, listener.part, listener.path, "bind both to the same address")
+            return
+
+
+def _shown(routing: Routing) -> str:
+    return f"{routing.host or '*'}{routing.path}"
 
 
 def _overlap(one: str, other: str) -> bool:

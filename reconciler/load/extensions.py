@@ -465,14 +465,13 @@ def _never(_: Mapping[str, Any]) -> bool:
 
 
 def _rollout_waits(rollout: Mapping[str, Any]) -> bool:
-    return rollout["strategy"] not in ("rolling", "recreate") or "analysis" in rollout or rollout["on_failure"] == "revert"
+    return bool(rollout.get("analysis", {}).get("metrics")) or rollout["on_failure"] == "revert"
 
 
 _NOT_ACTED_ON: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "x-rollout": _rollout_waits,
     "x-autoscale": lambda autoscale: autoscale["apply"] != "off",
     "x-image": _always,
-    "x-traffic": lambda traffic: "internal" in traffic or traffic.get("mode") == "gateway",
-    "x-route": _always,
+    "x-traffic": lambda traffic: "internal" in traffic,
     "x-sync": lambda sync: bool(sync["hooks"]),
 }

@@ -9,16 +9,18 @@ from functools import partial
 from reconciler.errors import InvalidState, Mark, Problem
 from reconciler.load.crosscheck import Part, check_services, check_stacks
 from reconciler.load.findings import Findings, is_error, presented
+from reconciler.load.gateway import with_gateway
 from reconciler.load.layout import Layout, lay_out
 from reconciler.load.memory import Loaded, Memory
 from reconciler.load.names import NameServers, with_names
 from reconciler.load.needs import in_order
 from reconciler.load.override import DIRECTORY as OVERRIDES
 from reconciler.load.stack import StackRequest, build_stack, read_stack
-from reconciler.model.desired import DesiredState, Stack
+from reconciler.model.desired import GATEWAY_STACK, DesiredState, Stack
 from reconciler.model.policy import Policy
 from reconciler.model.source import Revision
 from reconciler.ports import Files
+from reconciler.settings import GATEWAY_IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,14 @@ class LoadSettings:
     name         the environment's and the only stack's, where the repository does not say one
     environment  by stack: variables for interpolation, from the operator's file; they win over the repository's
     policy       what the repository may ask of the host
+    gateway      image of the gateway, where a service needs one
     servers      whom containers ask for names
     """
 
     name: str = "default"
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     policy: Policy = field(default_factory=Policy)
+    gateway: str = GATEWAY_IMAGE
     servers: NameServers = field(default_factory=NameServers)
 
 
@@ -48,12 +52,12 @@ def load(files: Files, revision: Revision, settings: LoadSettings | None = None,
         layout = lay_out(files, settings.name)
     except InvalidState as error:
         raise InvalidState(presented(error.problems, files)) from None
-    findings = Findings(list(_stale_overrides(files, layout)))
+    findings = Findings([*_stale_overrides(files, layout), *_reserved(layout)])
     stacks = with_names(_stacks(files, layout, settings, findings, memory or Memory()), settings.servers, findings)
     problems = presented(findings.problems, files)
     if any(map(is_error, problems)):
         raise InvalidState(problems)
-    return DesiredState(revision, layout.environment, stacks, problems)
+    return DesiredState(revision, layout.environment, with_gateway(layout.environment.name, stacks, settings.gateway), problems)
 
 
 def _stacks(files: Files, layout: Layout, settings: LoadSettings, findings: Findings, memory: Memory) -> tuple[Stack, ...]:
@@ -85,6 +89,12 @@ def _requests(layout: Layout, settings: LoadSettings) -> Iterable[StackRequest]:
         entry = layout.entries[name]
         variables = settings.environment.get(name, {})
         yield StackRequest(name, entry, (entry, layout.defaults), variables, layout.place(name))
+
+
+def _reserved(layout: Layout) -> Iterable[Problem]:
+    if GATEWAY_STACK in layout.entries:
+        place, at = layout.place(GATEWAY_STACK), f"stacks.{GATEWAY_STACK}"
+        yield Problem("R212", f"{GATEWAY_STACK} is the stack of the gateway itself", place, at, "choose another name")
 
 
 def _stale_overrides(files: Files, layout: Layout) -> Iterable[Problem]:

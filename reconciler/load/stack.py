@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.errors import InvalidState, Mark, Problem
+from reconciler.load.certificate import certificate_of
 from reconciler.load.compose import ComposeRequest, Project, load_project
 from reconciler.load.crosscheck import Part
 from reconciler.load.definition import Context
 from reconciler.load.discovery import discovery_of
+from reconciler.load.entrusted import entrusted, relieved
 from reconciler.load.environment import StackEntry, StackSettings
 from reconciler.load.environment import Window as DeclaredWindow
 from reconciler.load.extensions import FileSettings, not_acted_on, read_extensions, read_file_settings
@@ -23,7 +25,7 @@ from reconciler.load.scalars import render
 from reconciler.load.schedule import parse_schedule
 from reconciler.load.service import build_service
 from reconciler.load.strict import Strictness, check_strictly
-from reconciler.model.desired import Heal, Service, Stack, SyncMode, Volume
+from reconciler.model.desired import Entrusted, Heal, Service, Stack, SyncMode, Volume
 from reconciler.model.policy import Policy
 from reconciler.model.schedule import Window, WindowKind
 from reconciler.ports import Files
@@ -206,7 +208,17 @@ def _services(reading: Reading, context: Context, policy: Policy, findings: Find
             findings.add(warnings)
             service = _with_extensions(service, reading)
             findings.add(check_service(service, policy))
-            yield service
+            yield relieved(service, _entrusted(service, reading, context))
+
+
+def _entrusted(service: Service, reading: Reading, context: Context) -> Entrusted | None:
+    """Return what the gateway does for a service, with the certificate of its route."""
+    trust = entrusted(reading.part.services[service.name], service.extensions)
+    tls = service.extensions.get("x-route", {}).get("tls")
+    if trust is None or trust.routing is None or tls is None:
+        return trust
+    certificate = certificate_of(reading.part.project, service.name, context, tls)
+    return replace(trust, routing=replace(trust.routing, certificate=certificate))
 
 
 def _with_extensions(service: Service, reading: Reading) -> Service:

@@ -267,16 +267,6 @@ def _is_port(text: str) -> bool:
     return 0 < numbers[0] <= numbers[-1] <= 65535
 
 
-def _fixed_ports(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
-    most = most_replicas(service)
-    for index, port in enumerate(service.get("ports") or ()):
-        published = str(port.get("published", ""))
-        if most > 1 and published not in ("", "0") and "-" not in published:
-            message = f"{most} replicas cannot share the host port {published}"
-            hint = "publish a range, or nothing, or keep one replica; this version has no gateway to hold the port"
-            yield problem_at("R187", message, project.marks, (*path, "ports", index), hint)
-
-
 def _container_name(project: Project, path: Path, service: Mapping[str, Any]) -> Iterator[Problem]:
     most = most_replicas(service)
     if "container_name" in service and most > 1:
@@ -294,7 +284,6 @@ _SERVICE_CHECKS = (
     _labels,
     _host_network,
     _port_numbers,
-    _fixed_ports,
     _container_name,
     _valueless,
     _clear_variables,

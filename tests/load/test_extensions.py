@@ -80,12 +80,12 @@ def test_a_compose_file_may_set_what_concerns_its_stack() -> None:
     [
         ({}, ()),
         ({"rollout": {"strategy": "recreate"}, "sync": {"wave": 3}, "traffic": "direct"}, ()),
-        ({"rollout": {"strategy": "blue-green"}}, ("x-rollout",)),
-        ({"rollout": {"analysis": {}}}, ("x-rollout",)),
+        ({"rollout": {"strategy": "blue-green"}}, ()),
+        ({"rollout": {"analysis": {}}}, ()),
         ({"rollout": {"on_failure": "revert"}}, ("x-rollout",)),
         ({"sync": {"hooks": {"migrate": {"phase": "pre-sync", "command": "migrate"}}}}, ("x-sync",)),
         ({"traffic": {"internal": "gateway"}}, ("x-traffic",)),
-        ({"image": {"policy": "digest"}, "route": {"port": 80}, "discovery": {}}, ("x-image", "x-route")),
+        ({"image": {"policy": "digest"}, "route": {"port": 80}, "discovery": {}}, ("x-image",)),
         ({"discovery": {"port": 80, "resolve": True}}, ()),
     ],
 )

@@ -1,0 +1,127 @@
+"""Which services does the gateway serve, why, and at which ports of the host?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler.errors import Mark, Problem
+from reconciler.load.notes import Path
+from reconciler.load.places import problem_at
+from reconciler.load.strict import most_replicas
+from reconciler.model.desired import Entrusted, Entry, Routing, Service
+
+OVERLAPPING = ("blue-green", "canary")
+"""Strategies under which old and new replicas serve at once."""
+
+HTTP_PORT, HTTPS_PORT = 80, 443
+"""Where a route is served whose port the service does not publish itself."""
+
+
+def entrusted(service: Mapping[str, Any], extensions: Mapping[str, Any]) -> Entrusted | None:
+    """Return what the gateway does for a canonical service, None where its containers hold their ports themselves."""
+    why = why_entrusted(service, extensions)
+    if not why:
+        return None
+    route, traffic = extensions.get("x-route"), extensions.get("x-traffic", {})
+    entries = [Entry(_address(port), int(port["published"]), int(port["target"])) for port in fixed_ports(service)]
+    if route and all(entry.target != route["port"] for entry in entries):
+        entries.append(Entry("", HTTPS_PORT if "tls" in route else HTTP_PORT, route["port"]))
+    return Entrusted(why, tuple(entries), _routing(route), traffic.get("proxy_protocol", False))
+
+
+def why_entrusted(service: Mapping[str, Any], extensions: Mapping[str, Any]) -> str:
+    """Say why the gateway holds a service's ports, "" where it does not."""
+    mode, fixed = extensions.get("x-traffic", {}).get("mode"), fixed_ports(service)
+    if "x-route" in extensions:
+        return "x-route"
+    if mode == "direct" or not fixed:
+        return ""
+    if mode == "gateway":
+        return "x-traffic: gateway"
+    if only_direct(service):
+        return ""
+    if (strategy := extensions.get("x-rollout", {}).get("strategy")) in OVERLAPPING:
+        return f"x-rollout.strategy {strategy}"
+    most = most_replicas(service)
+    return f"{most} replicas share host port {fixed[0]['published']}" if most > 1 else ""
+
+
+def only_direct(service: Mapping[str, Any]) -> str:
+    """Say which port keeps a service from the gateway, which knows nothing but TCP: "53/udp"; "" for none."""
+    others = (port for port in service.get("ports") or () if port.get("protocol", "tcp") != "tcp")
+    return next((f"{port.get('published') or port['target']}/{port['protocol']}" for port in others), "")
+
+
+def fixed_ports(service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of `ports` that open a certain TCP port of the host: no range, and none the engine picks."""
+    ports = (port for port in service.get("ports") or () if port.get("protocol", "tcp") == "tcp" and is_fixed(port))
+    return [port for port in ports if str(port.get("target")).isdecimal()]
+
+
+def is_fixed(port: Mapping[str, Any]) -> bool:
+    """Say whether an entry opens one certain port of the host."""
+    published = str(port.get("published", ""))
+    return published.isdecimal() and published != "0"
+
+
+def _address(port: Mapping[str, Any]) -> str:
+    """Every address of IPv4 is every address: the gateway binds both."""
+    address = str(port.get("host_ip") or "").strip("[]")
+    return "" if address in ("0.0.0.0", "::") else address
+
+
+def _routing(route: Mapping[str, Any] | None) -> Routing | None:
+    if route is None:
+        return None
+    return Routing(route.get("host", ""), route["path"], route["port"], route.get("health", ""))
+
+
+def relieved(service: Service, trust: Entrusted | None) -> Service:
+    """Return the service as its containers are made: what the gateway holds, they do not publish."""
+    if trust is None:
+        return service
+    held = {(entry.target, entry.port) for entry in trust.entries}
+    host = dict(service.container.get("HostConfig") or {})
+    bindings = {port: list(_left(port, bound, held)) for port, bound in (host.pop("PortBindings", None) or {}).items()}
+    if left := {port: bound for port, bound in bindings.items() if bound}:
+        host["PortBindings"] = left
+    return replace(service, container={**service.container, "HostConfig": host}, entrusted=trust)
+
+
+def _left(port: str, bound: Iterable[Mapping[str, Any]], held: set[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:
+    target, _, protocol = port.partition("/")
+    for binding in bound:
+        published = str(binding["HostPort"])
+        if protocol != "tcp" or not published.isdecimal() or (int(target), int(published)) not in held:
+            yield binding
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def mistakes(
+    service: Mapping[str, Any], extensions: Mapping[str, Any], marks: Mapping[Path, Mark], path: Path
+) -> Iterator[Problem]:
+    """Yield what keeps a service from the gateway that should hold its ports."""
+    traffic, why = extensions.get("x-traffic", {}), why_entrusted(service, extensions)
+    at = (*path, "x-route" if "x-route" in extensions else "x-traffic" if traffic.get("mode") == "gateway" else "ports")
+    if traffic.get("mode") == "gateway" and not why:
+        hint = "publish a fixed TCP port, such as 8080:80, or declare x-route"
+        yield problem_at("R210", "there is no port that the gateway could hold", marks, (*path, "x-traffic"), hint)
+    if traffic.get("mode") == "direct" and "x-route" in extensions:
+        hint = "take one of them out"
+        yield problem_at("R210", "x-route needs the gateway, and x-traffic is direct", marks, (*path, "x-traffic"), hint)
+    if extensions.get("x-rollout", {}).get("strategy") == "canary" and not why:
+        hint = "publish a fixed TCP port or declare x-route, or choose another strategy"
+        message = "a canary gets a share of requests, and the gateway passes none on to this service"
+        yield problem_at("R210", message, marks, (*path, "x-rollout"), hint)
+    if not why:
+        return
+    if other := only_direct(service):
+        hint = "publish it from a service of its own"
+        yield problem_at("R210", f"the gateway knows TCP only, and the service publishes {other}", marks, at, hint)
+    if mode := service.get("network_mode"):
+        hint = "put the service on a network, or say x-traffic: direct"
+        yield problem_at("R210", f"the gateway does not reach a service with network_mode: {mode}", marks, at, hint)
