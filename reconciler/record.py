@@ -12,14 +12,18 @@ from reconciler.model.plan import (
     Action,
     CreateInstance,
     CreateVolume,
+    DrainServer,
     HandOver,
     Plan,
     PullImage,
     RemoveImage,
     RemoveInstance,
+    RemoveServer,
     RenameInstance,
     Verb,
+    WeighServer,
 )
+from reconciler.model.rollout import Progress
 from reconciler.model.status import Outcome, Report, Turn
 from reconciler.plan import render
 from reconciler.plan.instances import TEMPORARY
@@ -64,6 +68,9 @@ def learn(
         replaced=_replaced(known, plan, done),
         updated=_updated(known, done, now),
         handed=_handed(known, done, now),
+        drains=_drains(known, done, now),
+        rollouts=_rollouts(known, plan),
+        words={service: word for service, word in known.words.items() if now - word.at < LATELY},
         asked={**_lately(known.asked, now), **dict.fromkeys(asked, now)},
         overruled={name: one for name, one in known.overruled.items() if one.revision == plan.revision_id},
         suspended={name: one for name, one in known.suspended.items() if one.holds(plan.observed_at)},
@@ -185,6 +192,27 @@ def _lately(times: Mapping[str, datetime], now: datetime) -> Mapping[str, dateti
 def _handed(history: History, done: Iterable[Action], now: datetime) -> Mapping[str, datetime]:
     heirs = (action.change.target.id for action in done if isinstance(action.change, HandOver))
     return {**history.handed, **dict.fromkeys(heirs, now)}
+
+
+def _rollouts(history: History, plan: Plan) -> Mapping[str, Progress]:
+    """Whose actions are in flight was not looked at; who is not told of otherwise has no rollout any more."""
+    busy = {action.group for action in plan.actions} | {one.group for one in plan.waiting}
+    kept = {service: one for service, one in history.rollouts.items() if service in busy}
+    return {**kept, **plan.rollouts}
+
+
+def _drains(history: History, done: Iterable[Action], now: datetime) -> Mapping[str, datetime]:
+    """What has in-flight requests to end counts from the first time it was told so, and no more once it serves again."""
+    drains = dict(_lately(history.drains, now))
+    for action in done:
+        match action.change:
+            case DrainServer(server=server):
+                drains.setdefault(server, now)
+            case WeighServer(server=server) | RemoveServer(server=server):
+                drains.pop(server, None)
+            case _:
+                pass
+    return drains
 
 
 def condense(report: Report) -> Turn:

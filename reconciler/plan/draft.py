@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.errors import Mark
-from reconciler.model.plan import Action, Blocked, Change, Failure, Group, Held, Reason, Step, Verb, Waiting
+from reconciler.model.plan import Action, Blocked, Failure, Group, Held, Reason, Step, Verb, Waiting
+from reconciler.model.rollout import Course
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Draft:
               "port:8080/tcp", "container:shop/web"; whoever uses it needs that action first
     lacking   "network:edge" -> why nobody can use it
     renewed   names of networks that this plan makes anew
+    staged    service id -> what becomes of its rollout
     busy      groups whose actions of an earlier plan are still in flight
     """
 
@@ -33,6 +35,7 @@ class Draft:
     provides: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
     renewed: set[str] = field(default_factory=set)
+    staged: dict[str, Course] = field(default_factory=dict)
     complete: bool = True
     busy: frozenset[str] = frozenset()
 
@@ -69,6 +72,16 @@ class Draft:
         """Say what a person must decide or repair first."""
         self.blocked.append(Blocked(group, code, message, hint, source))
 
+    def need(self, id: str, needs: Iterable[str]) -> None:
+        """Let an action that was added before need others, too."""
+        after = tuple(needs)
+        known = ((one, (*one.needs, *after) if one.id == id else one.needs) for one in self.actions)
+        self.actions = [replace(one, needs=tuple(dict.fromkeys(all_needs))) for one, all_needs in known]
+
+    def present(self, *ids: str) -> tuple[str, ...]:
+        """Return those of the ids that are actions of this plan."""
+        return tuple(action.id for action in self.actions if action.id in ids)
+
     def drop(self, actions: Iterable[Action]) -> None:
         """Leave actions out after all."""
         ids = {action.id for action in actions}
@@ -93,7 +106,7 @@ class Chain:
     reasons: tuple[Reason, ...]
     needs: tuple[str, ...]
 
-    def then(self, step: str, change: Change, needs: Iterable[str] = ()) -> Chain:
+    def then(self, step: str, change: Step, needs: Iterable[str] = ()) -> Chain:
         """Add a step; its id is the chain's prefix and the step's name."""
         id = self.draft.act(f"{self.prefix}/{step}", change, self.group, self.reasons, (*self.needs, *needs))
         self.needs = (id,)

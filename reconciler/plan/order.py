@@ -17,6 +17,8 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
     port = _fixed_port(service)
     if recreates(service):
         return Order.STOP_FIRST, "x-rollout.strategy recreate"
+    if is_staged(service):
+        return Order.START_FIRST, f"x-rollout.strategy {_strategy(service)}"
     if service.update.order is Order.START_FIRST and port:
         return Order.STOP_FIRST, f"host port {port} cannot be held twice, whatever update_config.order says"
     if service.update.order is not None:
@@ -27,7 +29,16 @@ def order_of(service: Service, stack: Stack) -> tuple[Order, str]:
 
 def recreates(service: Service) -> bool:
     """Say whether all slots are replaced at once, the old container of each first."""
-    return bool(service.extensions.get("x-rollout", {}).get("strategy") == "recreate")
+    return _strategy(service) == "recreate"
+
+
+def is_staged(service: Service) -> bool:
+    """Say whether the new containers take over as a whole set, at once or step by step."""
+    return _strategy(service) in ("blue-green", "canary")
+
+
+def _strategy(service: Service) -> str:
+    return str(service.extensions.get("x-rollout", {}).get("strategy", ""))
 
 
 def needs_first(stack: Stack) -> tuple[Service, ...]:

@@ -10,6 +10,7 @@ from reconciler.model.desired import DesiredState, Kind, Stack
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
+from reconciler.plan import traffic
 from reconciler.plan.discovery import announced, entries
 from reconciler.plan.draft import Draft
 from reconciler.plan.effective import effective, fallen_back, kept_back, older_versions, withheld
@@ -55,9 +56,11 @@ def make_plan(
     if not observed.unknown:
         # Leftovers first: what stands in the way of something wanted must be known to free its name and port.
         plan_prune(world, desired, draft)
+        traffic.before(world, draft)
         for stack in world.desired.stacks:
             _plan_stack(world, stack, draft)
         in_turn(world, draft)
+        traffic.after(world, draft)
     found = None if observed.unknown else entries(world)
     if found is not None:
         plan_registration(world, found, stopping, draft)
@@ -228,6 +231,7 @@ def _finish(world: World, desired: DesiredState, draft: Draft, found: tuple[Entr
         failures=tuple(draft.failures),
         withheld=tuple(draft.withheld),
         held=tuple(draft.held),
+        rollouts={id: course.progress for id, course in draft.staged.items()},
         notes=tuple(draft.notes),
         complete=draft.complete,
         was=world.history.applied,

@@ -22,13 +22,16 @@ from reconciler.model.plan import (
     Target,
     Verb,
 )
+from reconciler.model.rollout import Course, Stage
 from reconciler.plan import instances
 from reconciler.plan.draft import Chain
 from reconciler.plan.ending import ports_are_free, retire, stop
 from reconciler.plan.gates import unmet
-from reconciler.plan.order import recreates
-from reconciler.plan.readiness import is_complete, is_on_trial, is_ready, was_stopped, why_failed
+from reconciler.plan.order import is_staged, recreates
+from reconciler.plan.readiness import fails_at, is_complete, is_on_trial, is_ready, was_stopped, why_failed
 from reconciler.plan.reasons import because, facts
+from reconciler.plan.traffic.serving import serves, why_not
+from reconciler.plan.traffic.staged import advance, is_warm
 from reconciler.plan.upkeep import await_ready, bring_back, keep, unpause
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of, written
@@ -39,6 +42,9 @@ BREAKER = 3
 
 def roll(work: Work) -> None:
     """Plan one service: what is in flight first, then what is missing, then what is stale, then what is too many."""
+    course = advance(work.world, work.view)
+    if course is not None:
+        work.draft.staged[work.view.service.id] = course
     failing = [slot for slot in work.view.slots if _why_slot_failed(work, slot)]
     for slot in work.view.slots:
         clear(work, slot)
@@ -53,6 +59,8 @@ def roll(work: Work) -> None:
                 pass
     if failing:
         _fail(work, failing)
+    elif course is not None and course.failed:
+        _give_up(work, course)
     else:
         _begin_replacements(work)
     retire_surplus(work)
@@ -110,6 +118,9 @@ def start(work: Work, chain: Chain, slot: Slot, target: Target, stop_first: Memb
 def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bool) -> None:
     if failed:
         return
+    if work.view.held:
+        _go_back(work, slot, current, stale)
+        return
     group = work.open(Verb.UPDATE, _title(work), because(stale.comparison, work.view.service, stale.instance))
     chain = work.chain(group, slot.number, work.reasons(group))
     if stale.instance.name.endswith(instances.TEMPORARY):
@@ -118,21 +129,42 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
         stops = stale if work.view.order[0] is Order.STOP_FIRST else None
         start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
-        finish(work, chain, slot, current, stale)
+        if not _stays_for_now(work, group):
+            finish(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.PAUSED:
         unpause(work, slot, current)
     else:
         await_ready(work, group, f"finish {slot.name}", current)
 
 
+def _go_back(work: Work, slot: Slot, current: Member, stale: Member) -> None:
+    """This version failed, and what ran before is still there: it stays, also where nobody remembers its commit."""
+    reasons = facts(f"this spec failed: {work.view.held}")
+    group = work.open(Verb.UPDATE, "failed, the old containers stay", reasons)
+    return_to(work, work.chain(group, slot.number, reasons), slot, stale, current)
+
+
 def _has_come(work: Work, current: Member) -> bool:
     """The new one took its place: it serves, or ended well where it is meant to end."""
     service = work.view.service
-    return (
-        is_ready(current.instance, service, work.world.now)
-        or is_complete(current.instance, service)
-        or _tolerated(work, current)
-    )
+    return _is_reached(work, current) or is_complete(current.instance, service) or _tolerated(work, current)
+
+
+def _is_reached(work: Work, current: Member) -> bool:
+    """It is well, and requests come to it; in a set that takes over as a whole they are to come later."""
+    if is_staged(work.view.service):
+        return is_warm(work.world, work.view, current.instance)
+    return is_ready(current.instance, work.view.service, work.world.now) and serves(work.world, work.view, current.instance)
+
+
+def _stays_for_now(work: Work, group: str) -> bool:
+    """The old one of a set that is replaced as a whole goes when all of it goes."""
+    course = work.draft.staged.get(work.view.service.id)
+    if course is None or course.progress.stage in (Stage.ROLLING, Stage.RETIRING):
+        return False
+    if course.waits:
+        work.draft.wait(group, f"go on ({course.progress.stage})", course.waits, wake_at=course.until)
+    return True
 
 
 def finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
@@ -175,7 +207,16 @@ def _why_slot_failed(work: Work, slot: Slot) -> str:
         return ""
     if was_stopped(slot.current.instance) and not work.view.held:
         return ""  # By somebody's hands, or by us while Git asked for something else: that says nothing of its version.
-    return why_failed(slot.current.instance, work.view.service, work.world.now)
+    return why_failed(slot.current.instance, work.view.service, work.world.now) or _why_unreached(work, slot.current)
+
+
+def _why_unreached(work: Work, current: Member) -> str:
+    """Say what kept requests from a container that is well by itself, for as long as it may take to become so."""
+    instance, service, now = current.instance, work.view.service, work.world.now
+    if work.world.observed.gateway is None or not is_ready(instance, service, now) or now < fails_at(instance, service):
+        return ""
+    on = why_not(work.world, work.view, instance)
+    return f"is not reached: in time for its start, it was not so that {on}" if on else ""
 
 
 def _comes_anew(work: Work, slot: Slot) -> bool:
@@ -211,6 +252,13 @@ def _fail(work: Work, failing: list[Slot]) -> None:
             return_to(work, work.chain(group, slot.number, facts(why)), slot, slot.stale, slot.current)
 
 
+def _give_up(work: Work, course: Course) -> None:
+    """The new set as a whole is not what was hoped for: the old one never stopped, and gets everything again."""
+    group = work.open(Verb.UPDATE, "failed, the old set stays", facts(course.failed))
+    first = next(slot.current.instance for slot in work.view.slots if slot.current is not None)
+    work.fail(group, course.failed, first)
+
+
 # --- stale slots -----------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +270,10 @@ def _begin_replacements(work: Work) -> None:
     reasons = [reason for _, member in stale for reason in because(member.comparison, work.view.service, member.instance)]
     group = work.open(Verb.UPDATE, _title(work), reasons)
     if is_held(work, group, stale):
+        return
+    course = work.draft.staged.get(work.view.service.id)
+    if course is not None and course.progress.paused:
+        work.draft.wait(group, f"go on ({course.progress.stage})", course.waits)
         return
     stale.sort(key=lambda pair: (pair[1].instance.running, pair[0].number))
     budget = _budget(work)
@@ -253,7 +305,8 @@ def _budget(work: Work) -> int:
     until = _delayed_until(work)
     if until is not None and now < until:
         return 0
-    width = len(view.slots) if recreates(view.service) else view.service.update.parallelism or len(view.slots)
+    whole = recreates(view.service) or is_staged(view.service)
+    width = len(view.slots) if whole else view.service.update.parallelism or len(view.slots)
     busy = sum(1 for slot in view.slots if slot.current is not None and not _steady(work, slot))
     return max(0, width - busy)
 

@@ -24,6 +24,8 @@ from reconciler.plan.ending import ports_are_free
 from reconciler.plan.gates import unmet
 from reconciler.plan.readiness import fails_at, is_complete, is_ready, settles_at, start_error, why_stuck
 from reconciler.plan.reasons import because, facts
+from reconciler.plan.traffic.names import GLANCE
+from reconciler.plan.traffic.serving import why_not
 from reconciler.plan.view import Member, Slot
 from reconciler.plan.work import Work, target_of
 
@@ -85,6 +87,8 @@ def await_ready(work: Work, group: str, what: str, member: Member) -> None:
     instance, service = member.instance, work.view.service
     if instance.phase is Phase.RESTARTING:
         work.draft.wait(group, what, f"{instance.name} stops crashing")
+    elif is_ready(instance, service, work.world.now):
+        work.draft.wait(group, what, why_not(work.world, work.view, instance), wake_at=work.world.now + GLANCE)
     elif instance.probe is Probe.NONE:
         work.draft.wait(group, what, f"{instance.name} has run for a while", wake_at=settles_at(instance, service))
     else:

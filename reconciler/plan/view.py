@@ -12,6 +12,7 @@ from reconciler.model.history import HashKey, History
 from reconciler.model.observed import Instance, ObservedState, Probe
 from reconciler.model.plan import Held
 from reconciler.model.spec import live_document, spec_hash
+from reconciler.model.traffic import server_name
 from reconciler.plan.diff import Comparison, compare
 from reconciler.plan.fleet import Fleet, Stock
 from reconciler.plan.memory import Memory, Seen
@@ -187,7 +188,7 @@ def _build(stack: Stack, service: Service, observed: ObservedState, history: His
 
     found = {number: tuple(map(judge, instances)) for number, instances in fleet.slots(service.id).items()}
     wanted = range(1, service.replicas + 1)
-    slots = tuple(_slot(service, number, found.get(number, ()), observed.at) for number in wanted)
+    slots = tuple(_slot(service, number, found.get(number, ()), observed) for number in wanted)
     surplus = tuple(member for number in sorted(found) if number not in wanted for member in found[number])
     proven = all(member.comparison.proven for members in found.values() for member in members)
     unfit = surplus or blocked_by_engine(service, observed.engine)
@@ -247,17 +248,18 @@ def asks(service: Service, key: HashKey) -> tuple[object, ...]:
     return spec_hash(service, key), live_document(service), service.networks, service.container_name, service.replicas
 
 
-def _slot(service: Service, number: int, members: Iterable[Member], now: datetime) -> Slot:
+def _slot(service: Service, number: int, members: Iterable[Member], observed: ObservedState) -> Slot:
     """The best ones hold the slot."""
-    ranked = sorted(members, key=lambda member: _worth(member, service, number, now))
+    ranked = sorted(members, key=lambda member: _worth(member, service, number, observed))
     return Slot.of(number, service.instance_name(number), ranked)
 
 
-def _worth(member: Member, service: Service, number: int, now: datetime) -> tuple[bool, bool, str, bool, str]:
-    """Who serves comes first, then under its final name before another one, older first."""
-    instance = member.instance
+def _worth(member: Member, service: Service, number: int, observed: ObservedState) -> tuple[bool, bool, bool, str, bool, str]:
+    """Who gets requests comes first, then who serves, then under its final name before another one, older first."""
+    instance, now = member.instance, observed.at
+    idle = observed.gateway is not None and not observed.gateway.sends_to(server_name(instance.id))
     named = instance.name == service.instance_name(number)
-    return not is_ready(instance, service, now), not named, str(instance.created or ""), not instance.running, instance.id
+    return idle, not is_ready(instance, service, now), not named, str(instance.created or ""), not instance.running, instance.id
 
 
 def is_job(view: ServiceView) -> bool:

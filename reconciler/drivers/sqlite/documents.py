@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
+from reconciler.model.rollout import Progress, Say, Stage, Tally, Word
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
 
 
@@ -46,6 +47,9 @@ def read_history(text: str, key: HashKey) -> History:
         suspended={name: _suspension(one) for name, one in document["suspended"].items()},
         rollbacks={name: _rollback(one) for name, one in document["rollbacks"].items()},
         handed=_times(document.get("handed", {})),
+        drains=_times(document.get("drains", {})),
+        rollouts={name: _progress(one) for name, one in document.get("rollouts", {}).items()},
+        words={name: _word(one) for name, one in document.get("words", {}).items()},
     )
 
 
@@ -63,6 +67,16 @@ def _suspension(row: Mapping[str, Any]) -> Suspension:
 
 def _rollback(row: Mapping[str, Any]) -> Rollback:
     return Rollback(**{**row, "services": tuple(row["services"]), "at": _time(row["at"])})
+
+
+def _progress(row: Mapping[str, Any]) -> Progress:
+    begun = {name: Tally(**one) for name, one in row["begun"].items()}
+    heard = _word(row["heard"]) if row["heard"] else None
+    return Progress(**{**row, "stage": Stage(row["stage"]), "since": _time(row["since"]), "begun": begun, "heard": heard})
+
+
+def _word(row: Mapping[str, Any]) -> Word:
+    return Word(Say(row["say"]), _time(row["at"]), row["reason"])
 
 
 def _times(rows: Mapping[str, str]) -> dict[str, datetime]:

@@ -1,0 +1,23 @@
+"""Lead requests to the containers that can serve them, and let none go before what it has in flight has ended."""
+
+from __future__ import annotations
+
+from reconciler.plan.draft import Draft
+from reconciler.plan.traffic.draining import drain_first
+from reconciler.plan.traffic.listening import give_up_ports, listen, stage
+from reconciler.plan.traffic.serving import admit, raise_first
+from reconciler.plan.view import World
+
+
+def before(world: World, draft: Draft) -> None:
+    """Plan what services may wait for: ports that the gateway gives up."""
+    give_up_ports(world, draft)
+
+
+def after(world: World, draft: Draft) -> None:
+    """Plan what follows from the plan for all services: who drains, who serves with which weight, who listens where."""
+    leaving = drain_first(world, draft)
+    listen(world, draft)
+    admit(world, draft, leaving)
+    raise_first(world, draft)
+    stage(world, draft)

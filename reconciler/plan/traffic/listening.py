@@ -1,0 +1,151 @@
+"""At which ports does the gateway listen, and when is it loaded anew?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.desired import GATEWAY_STACK, Service
+from reconciler.model.history import Backoff
+from reconciler.model.observed import Instance
+from reconciler.model.plan import Action, LoadGateway, StageGateway, StartInstance, Verb
+from reconciler.model.traffic import Backend, Layer, Listener, Route, TrafficConfig
+from reconciler.plan.draft import Draft
+from reconciler.plan.reasons import facts
+from reconciler.plan.traffic.names import backend_name, backends, target_of_gateway
+from reconciler.plan.view import World
+from reconciler.plan.work import held_ports
+
+GROUP = f"{GATEWAY_STACK}/listeners"
+LOAD = f"{GROUP}/load"
+
+
+def wanted_config(world: World, without: Iterable[str] = ()) -> TrafficConfig:
+    """Return what the gateway is to be loaded with for the services as they count now, but for some listeners, by name."""
+    services = [view.service for view in world.views.values() if view.service.entrusted]
+    found: dict[tuple[str, int], Listener] = {}
+    for service in services:
+        _add_listeners(service, found)
+    left_out = set(without)
+    listeners = tuple(one for _, one in sorted(found.items()) if one.name not in left_out)
+    certificates = {
+        trust.routing.certificate.name: trust.routing.certificate
+        for trust in (service.entrusted for service in services)
+        if trust and trust.routing and trust.routing.certificate
+    }
+    return TrafficConfig(listeners, _all_backends(services), tuple(certificates[name] for name in sorted(certificates)))
+
+
+def _all_backends(services: Iterable[Service]) -> tuple[Backend, ...]:
+    return tuple(sorted((one for service in services for one in backends(service)), key=lambda one: one.name))
+
+
+def _add_listeners(service: Service, found: dict[tuple[str, int], Listener]) -> None:
+    trust = service.entrusted
+    assert trust is not None
+    for entry in trust.entries:
+        routing, backend = trust.routing, backend_name(service, entry.target)
+        place = entry.address, entry.port
+        if routing is None or routing.target != entry.target:
+            found[place] = Listener(*place, Layer.L4, backend)
+            continue
+        known = found.get(place)
+        routes = (*(known.routes if known else ()), Route(routing.host, routing.path, backend))
+        names = {*(known.certificates if known else ()), *([routing.certificate.name] if routing.certificate else [])}
+        found[place] = Listener(*place, Layer.L7, "", tuple(sorted(routes, key=_precise)), tuple(sorted(names)))
+
+
+def _precise(route: Route) -> tuple[str, str]:
+    return route.host, route.path
+
+
+# --- when ------------------------------------------------------------------------------------------------------------
+
+
+def give_up_ports(world: World, draft: Draft) -> None:
+    """Have the gateway give up listeners that no service wants of it any more: a container may want the port."""
+    gateway = world.observed.gateway
+    if gateway is None:
+        return
+    without = _held(world)
+    config = wanted_config(world, without)
+    wanted = {listener.name for listener in wanted_config(world).listeners}
+    gone = sorted(set(gateway.listeners) - wanted)
+    if not gone or config.digest == gateway.running:
+        return
+    if load := _load(world, draft, config, f"{', '.join(gone)} is no longer the gateway's"):
+        draft.provides.update({_port(name): load for name in gone})
+
+
+def listen(world: World, draft: Draft) -> None:
+    """Load the gateway with what is wanted now; a port that a container still holds comes once that has let go of it."""
+    gateway, held = world.observed.gateway, _held(world)
+    _say_what_is_waited_for(world, draft, held)
+    if gateway is None or any(action.id == LOAD for action in draft.actions):
+        return
+    now = wanted_config(world, held)
+    if now.digest != gateway.running:
+        _load(world, draft, now, "the gateway does not run with this yet")
+        return
+    if now.digest != gateway.written:
+        _load(world, draft, now, "the gateway would start with something else")
+        return
+    freed = {name: draft.provides[_port(name)] for name in held if _is_freed(world, draft, name)}
+    if freed:
+        config = wanted_config(world, held.keys() - freed.keys())
+        _load(world, draft, config, f"{', '.join(sorted(freed))} moves to the gateway", freed.values())
+
+
+def _load(world: World, draft: Draft, config: TrafficConfig, fact: str, needs: Iterable[str] = ()) -> str:
+    reasons = facts(fact)
+    names = ", ".join(listener.name for listener in config.listeners) or "nothing"
+    draft.group(GROUP, GATEWAY_STACK, "listeners", Verb.UPDATE, f"listen on {names}", reasons)
+    if backoff := holding(world, GROUP):
+        draft.wait(GROUP, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
+        return ""
+    return draft.act(LOAD, LoadGateway(target_of_gateway(world.observed), config), GROUP, reasons, needs)
+
+
+def holding(world: World, group: str) -> Backoff | None:
+    """Return the back-off that a group of the gateway's actions is in, after one of them failed."""
+    backoff = world.history.retries.get(group)
+    return backoff if backoff is not None and backoff.holds(world.now) else None
+
+
+def _held(world: World) -> dict[str, Instance]:
+    """Return the wanted listeners whose port a container of ours holds itself, and which: by listener."""
+    holders = {port: one for one in world.observed.instances if one.running for port in held_ports(one)}
+    listeners = wanted_config(world).listeners
+    return {one.name: holders[f"{one.port}/tcp"] for one in listeners if f"{one.port}/tcp" in holders}
+
+
+def _port(listener: str) -> str:
+    return f"port:{listener.rpartition(':')[2]}/tcp"
+
+
+def _is_freed(world: World, draft: Draft, listener: str) -> bool:
+    return any(action.id == draft.provides.get(_port(listener)) for action in draft.actions)
+
+
+def _say_what_is_waited_for(world: World, draft: Draft, held: dict[str, Instance]) -> None:
+    for name, holder in sorted(held.items()):
+        draft.group(GROUP, GATEWAY_STACK, "listeners", Verb.UPDATE, "listeners move", facts(f"{holder.name} holds {name}"))
+        draft.wait(GROUP, f"listen on {name}", f"{holder.name} gives up its port (nobody answers there for a moment then)")
+
+
+# --- taking over -----------------------------------------------------------------------------------------------------
+
+
+def stage(world: World, draft: Draft) -> None:
+    """Let a second gateway, which takes over from the first, start with everything that the first one does now."""
+    gateway = world.observed.gateway
+    starts = [action for action in draft.actions if _starts_gateway(action)]
+    if gateway is None or not starts:
+        return
+    target, config = target_of_gateway(world.observed), wanted_config(world, _held(world))
+    for action in starts:
+        change = StageGateway(target, config)
+        draft.need(action.id, (draft.act(f"{action.id}/stage", change, action.group, action.reasons, action.needs),))
+
+
+def _starts_gateway(action: Action) -> bool:
+    return isinstance(action.change, StartInstance) and action.group == f"{GATEWAY_STACK}/gateway"
