@@ -11,7 +11,7 @@ demo: ## See a Git repository become running containers, change, drift and heal
 	@$(BIN)/reconciler demo
 
 test: ## Run every check and every test, engine tests included
-	@.ci/prepare --engine --neighbours --images
+	@.ci/prepare --engine --neighbours --images --gateways
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
@@ -53,7 +53,7 @@ schemas: ## Write schemas/ again from the models
 	$(BIN)/reconciler schema --write schemas
 
 images: ## Provide the images that the demo and the tests run
-	@.ci/prepare --engine --images
+	@.ci/prepare --engine --images --gateways
 
 clean: ## Remove what the commands above left in this directory, the virtual environment too
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist ./*.egg-info

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("runtime_contract", "worlds", "fake_engine", "image_registry")
+pytest.register_assert_rewrite("runtime_contract", "gateway_contract", "worlds", "fake_engine", "image_registry")
