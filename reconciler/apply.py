@@ -16,9 +16,19 @@ from queue import Empty, SimpleQueue
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.masking import masked
-from reconciler.model.plan import Action, CreateInstance, Deregister, Plan, PullImage, Register, StartInstance, Step
+from reconciler.model.plan import (
+    Action,
+    CreateInstance,
+    Deregister,
+    Plan,
+    PullImage,
+    Register,
+    StartInstance,
+    Step,
+    TrafficChange,
+)
 from reconciler.model.status import Outcome
-from reconciler.ports import Clock, Registries, Registry, Runtime
+from reconciler.ports import Clock, Gateway, Registries, Registry, Runtime
 
 Progress = Callable[[Action, Outcome | None], None]
 """Called when an action begins (None) and when it ends; from the applying thread only."""
@@ -38,11 +48,13 @@ class Applier:
         runtime: Runtime,
         clock: Clock,
         *,
+        gateway: Gateway | None = None,
         threads: bool = True,
         progress: Progress | None = None,
         registries: Registries | None = None,
     ) -> None:
         self._runtime = runtime
+        self._gateway = gateway
         self._registries = registries or _no_registry
         self._clock = clock
         self._progress = progress or (lambda action, outcome: None)
@@ -175,14 +187,16 @@ class Applier:
                 error = f"{said} ({problem.hint})" if problem.hint else said
             return Outcome(action.id, error, seconds=self._clock.monotonic() - began)
 
-    def _do(self, change: Step) -> None:
-        match change:
-            case Register(url, entry):
-                self._registries(url).register(entry)
-            case Deregister(url, entry):
-                self._registries(url).deregister(entry)
-            case _:
-                self._runtime.do(change)
+    def _do(self, step: Step) -> None:
+        if isinstance(step, Register):
+            self._registries(step.url).register(step.entry)
+        elif isinstance(step, Deregister):
+            self._registries(step.url).deregister(step.entry)
+        elif isinstance(step, TrafficChange):
+            assert self._gateway is not None, "no plan of a loop without a gateway changes one"
+            self._gateway.do(step)
+        else:
+            self._runtime.do(step)
 
     def _width(self, change: Step) -> AbstractContextManager[object]:
         return self._narrow.get(type(change), nullcontext())

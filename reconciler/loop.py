@@ -24,7 +24,7 @@ from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
-from reconciler.ports import Catalog, Clock, Depth, Registries, Runtime, Source, Store
+from reconciler.ports import Catalog, Clock, Depth, Gateway, Registries, Runtime, Source, Store
 from reconciler.reading import Load, Reader
 from reconciler.recollection import Recollection
 from reconciler.record import condense, learn
@@ -50,6 +50,7 @@ class World:
     runtime: Runtime
     store: Store
     clock: Clock
+    gateway: Gateway | None = None
     catalog: Catalog | None = None
     registries: Registries | None = None
 
@@ -245,7 +246,8 @@ class Reconciler:
     def _observe(self, desired: DesiredState, history: History, previous: DesiredState | None) -> ObservedState:
         now = self.world.clock.monotonic()
         depth = self._depth(now, desired.environment.interval_seconds)
-        observed = observe(self.world.runtime, desired, history, previous, self.memory, depth=depth)
+        runtime, gateway = self.world.runtime, self.world.gateway
+        observed = observe(runtime, desired, history, previous, self.memory, gateway=gateway, depth=depth)
         observed = replace(observed, registered=registered(self.world.registries, desired.environment))
         if depth is not Depth.HEARD:
             self.listed = now

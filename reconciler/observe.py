@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import Refused, Unreachable
-from reconciler.model.desired import DesiredState, Environment
+from reconciler.model import labels
+from reconciler.model.desired import GATEWAY_STACK, DesiredState, Environment
 from reconciler.model.history import History
 from reconciler.model.masking import masked
 from reconciler.model.observed import Instance, ObservedState, Registered
+from reconciler.model.traffic import ObservedGateway
 from reconciler.plan.memory import Memory
 from reconciler.plan.questions import ask_registry, questions
-from reconciler.ports import Depth, Registries, Runtime
+from reconciler.ports import Depth, Gateway, Registries, Runtime
 
 ROUNDS = 4
 """Questions lead to questions at most this often: images, those that containers were made from, contents, neighbours."""
@@ -26,6 +28,7 @@ def observe(
     previous: DesiredState | None = None,
     memory: Memory | None = None,
     *,
+    gateway: Gateway | None = None,
     depth: Depth = Depth.LISTED,
     ask_registries: bool = True,
 ) -> ObservedState:
@@ -34,6 +37,8 @@ def observe(
     snapshot = _veiled(runtime.observe(desired.environment.name, sorted(adopted), depth=depth), desired)
     if ask_registries and (references := ask_registry(desired, history, snapshot.at)):
         snapshot = replace(snapshot, digests=runtime.digests(references))
+    if gateway and (container := _gateway_of(snapshot)):
+        snapshot = replace(snapshot, gateway=_asked(gateway, container))
     for _ in range(ROUNDS):
         asked = questions(desired, snapshot, history, previous, memory)
         if not asked:
@@ -46,6 +51,20 @@ def observe(
             neighbours=snapshot.neighbours if answers.neighbours is None else answers.neighbours,
         )
     return snapshot
+
+
+def _gateway_of(snapshot: ObservedState) -> str:
+    """Return the id of the gateway's container; of two, one of which takes over from the other, the newer one's."""
+    ours = [one for one in snapshot.instances if one.running and one.labels.get(labels.STACK) == GATEWAY_STACK]
+    return max(((str(one.started), one.id) for one in ours), default=("", ""))[1]
+
+
+def _asked(gateway: Gateway, container: str) -> ObservedGateway | None:
+    """What does not answer is unknown, and the plan does with it what is right then; all the rest goes on."""
+    try:
+        return gateway.observe(container)
+    except Unreachable:
+        return None
 
 
 def registered(registries: Registries | None, environment: Environment) -> Registered | None:

@@ -139,6 +139,7 @@ VARIABLES: Mapping[str, str] = {
     "operator": "RECONCILER_OPERATOR",
     "engine": "RECONCILER_ENGINE",
     "listen": "RECONCILER_LISTEN",
+    "gateway_image": "RECONCILER_GATEWAY_IMAGE",
     "registry_http": "RECONCILER_REGISTRY_HTTP",
     "registry_sd": "RECONCILER_REGISTRY_SD",
     "registry_dns": "RECONCILER_REGISTRY_DNS",
@@ -184,7 +185,11 @@ def resolve(said: Mapping[str, str], operator: Operator | None = None) -> Settin
         state=Path(said.get("state", STATE)),
         engine=said.get("engine", ""),
         operator=replace(
-            operator, git=git, listen=said.get("listen", operator.listen), registry=_registry(said, operator.registry)
+            operator,
+            git=git,
+            listen=said.get("listen", operator.listen),
+            gateway_image=said.get("gateway_image", operator.gateway_image),
+            registry=_registry(said, operator.registry),
         ),
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.apply import Progress
     from reconciler.loop import Reconciler, World
     from reconciler.model.desired import Environment
-    from reconciler.ports import Catalog, Clock, Commits, Files, Registries, Registry, Runtime, Source, Store, Writer
+    from reconciler.ports import Catalog, Clock, Commits, Files, Gateway, Registries, Registry, Runtime, Source, Store, Writer
     from reconciler.reading import Load
 
 
@@ -51,6 +51,13 @@ class Workplace:
         from reconciler.drivers.docker import connect
 
         return connect(self.settings.engine or None, clock=self.clock(), logins=self.settings.operator.registries)
+
+    def gateway(self, runtime: Runtime) -> Gateway | None:
+        """Return the way to the gateway on a runtime's engine, whether or not there is one; None for what has no inside."""
+        from reconciler.drivers.docker import DockerRuntime
+        from reconciler.drivers.haproxy import HaproxyGateway
+
+        return HaproxyGateway(runtime.inside(), self.clock()) if isinstance(runtime, DockerRuntime) else None
 
     def store(self) -> Store:
         from reconciler.drivers.sqlite import SqliteStore
@@ -101,7 +108,9 @@ class Workplace:
         """Return every neighbour of the loop."""
         from reconciler.loop import World
 
-        return World(self.source(), self.load(), self.runtime(), self.store(), self.clock(), catalog, self.registries())
+        runtime, registries = self.runtime(), self.registries()
+        gateway = self.gateway(runtime)
+        return World(self.source(), self.load(), runtime, self.store(), self.clock(), gateway, catalog, registries)
 
     def reconciler(self, progress: Progress | None = None, catalog: Catalog | None = None) -> Reconciler:
         """Return the loop's core; `progress` hears when an action begins and ends, `catalog` what can be found."""
@@ -109,7 +118,8 @@ class Workplace:
         from reconciler.loop import Reconciler
 
         world = self.world(catalog)
-        return Reconciler(world, Applier(world.runtime, world.clock, progress=progress, registries=world.registries))
+        applier = Applier(world.runtime, world.clock, gateway=world.gateway, progress=progress, registries=world.registries)
+        return Reconciler(world, applier)
 
     def commits(self) -> Commits:
         """Return the past of the source, just fetched; for a directory, of the repository that it stands in."""
@@ -213,7 +223,11 @@ def loader(settings: Settings) -> Load:
     memory = Memory()
     faces = operator.registry
     bound = LoadSettings(
-        _name_of(settings), operator.environment, operator.policy, NameServers(faces.dns_for_containers, faces.nameservers)
+        _name_of(settings),
+        operator.environment,
+        operator.policy,
+        operator.gateway_image,
+        NameServers(faces.dns_for_containers, faces.nameservers),
     )
 
     def loaded(files: Files, revision: Revision) -> DesiredState:

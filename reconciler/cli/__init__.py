@@ -28,6 +28,7 @@ VERBS = {
     "suspend": "leave a stack, a service or everything alone for a while",
     "resume": "go on with what was suspended",
     "rollback": "go back to the version before, at once and in Git",
+    "rollout": "show how far a new version is, and tell it to go on or not",
     "scale": "commit how many replicas a service has",
     "adopt": "take over what docker compose started, as it runs",
     "init": "write a repository from what runs",

@@ -27,6 +27,7 @@ def configure_place(parser: argparse.ArgumentParser, *, engine: bool = True, sou
     add("--branch", metavar="NAME", help="branch of a Git source (default: main)")
     add("--path", metavar="DIR", help="directory inside the source")
     add("--operator", metavar="FILE", help="the operator's file (RECONCILER_OPERATOR)")
+    add("--gateway-image", metavar="IMAGE", help="image of the gateway (RECONCILER_GATEWAY_IMAGE)")
     add("--state", metavar="DIR", help=_STATE)
     if engine:
         add("--engine", metavar="HOST", help="Docker engine (default: as docker finds it)")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState
     from reconciler.model.history import History
     from reconciler.model.status import StackStatus, Turn
-    from reconciler.ports import Clock, Lease, Runtime, Source, Store
+    from reconciler.ports import Clock, Gateway, Lease, Runtime, Source, Store
     from reconciler.reading import Load
 
 LAST_TURNS = 50
@@ -32,6 +32,8 @@ class Neighbours(Protocol):
     def clock(self) -> Clock: ...
 
     def runtime(self) -> Runtime: ...
+
+    def gateway(self, runtime: Runtime) -> Gateway | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ class Lookout:
         previous = desired if applied == desired.revision.id else self.past(applied)
         versions = {id: version for id in sorted(history.named) if (version := self.past(id)) is not None}
         now = take_back(desired, previous, history, versions)
-        observed = observe(self.runtime(), now.desired, now.history, now.previous)
+        runtime = self.runtime()
+        gateway = self.place.gateway(runtime)
+        observed = observe(runtime, now.desired, now.history, now.previous, gateway=gateway)
         plan = make_plan(now.desired, observed, now.history, now.previous, now.unread)
         return Look(now.desired, now.previous, now.history, observed, plan)

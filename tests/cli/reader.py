@@ -37,6 +37,9 @@ class Place:
     def clock(self) -> Clock:
         return self.stage.clock
 
+    def gateway(self, runtime: Runtime) -> None:
+        """These stories have no gateway."""
+
     def runtime(self) -> Runtime:
         return MemoryRuntime(self.stage.world)
 

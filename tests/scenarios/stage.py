@@ -14,9 +14,11 @@ from revision import changes_of
 from transcript import Step
 
 from reconciler.apply import Applier
+from reconciler.cli import rollout
 from reconciler.drivers.clock import VirtualClock
 from reconciler.drivers.memory import EngineError, Killed, MemoryRuntime, MemoryStore, Repository, Trouble, World
 from reconciler.drivers.memory.container import Container
+from reconciler.drivers.memory.gateway import MemoryGateway
 from reconciler.errors import ReconcilerError
 from reconciler.load.loading import LoadSettings, load
 from reconciler.loop import Reconciler, next_wake
@@ -26,11 +28,12 @@ from reconciler.model.observed import Phase
 from reconciler.model.plan import Plan
 from reconciler.model.source import Revision
 from reconciler.model.status import Report
+from reconciler.model.traffic import server_name
 from reconciler.observe import observe
 from reconciler.plan import make_plan, render
 from reconciler.ports import Files
 
-SETTINGS = LoadSettings(name="production")
+SETTINGS = LoadSettings(name="production", gateway="haproxy:3.2")
 INTERVAL_SECONDS = 30.0
 SUPERVISOR_SECONDS = 1.0
 """How long after it was killed the reconciler's process is started again."""
@@ -47,6 +50,7 @@ class Stage:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.world = World(self.clock)
+        self.gateway = MemoryGateway(self.world)
         self.repository = Repository(self.clock)
         self.store = MemoryStore()
         self.state_lasts = True
@@ -120,7 +124,7 @@ class Stage:
         """The plan with every call, and nothing done: what `turn` would do now."""
         desired, history = self._load(self.repository.fetch()), self.store.history()
         previous = self._load(self.repository.revision(history.applied)) if history.applied else None
-        observed = observe(MemoryRuntime(self.world), desired, history, previous)
+        observed = observe(MemoryRuntime(self.world), desired, history, previous, gateway=self.gateway)
         yield from render.text(make_plan(desired, observed, history, previous), actions=True).splitlines()
 
     def do_status(self) -> Iterator[str]:
@@ -212,6 +216,21 @@ class Stage:
         yield from (f"network {name}" for name in networks)
         yield from (f"volume {name}" for name in volumes)
 
+    def do_requests(self, port: str) -> Iterator[str]:
+        """Who gets the requests at a port of the host, with which weight, and how much of what was in flight was cut."""
+        found = sorted(self.gateway.sends_to(int(port)).items())
+        yield from (f"{name}  {weight}" for name, weight in found) if found else ("nobody",)
+        if self.gateway.cut:
+            yield f"{self.gateway.cut} cut"
+
+    def do_busy(self, name: str, count: str) -> None:
+        """Let a container have so many requests in flight."""
+        self.gateway.in_flight[server_name(self.world.container(name).id)] = int(count)
+
+    def do_rollout(self, what: str, service: str, reason: str = "") -> Iterator[str]:
+        """A person's word to a rollout."""
+        yield from rollout.tell(self.store, self.clock.now(), what, [service], reason).splitlines()
+
     def do_changes(self) -> Iterator[str]:
         """How many changes were asked of the engine so far."""
         yield str(self.world.mutations)
@@ -220,8 +239,8 @@ class Stage:
 
     def _started(self) -> Reconciler:
         runtime = MemoryRuntime(self.world)
-        ports = Ports(self.repository, _loaded, runtime, self.store, self.clock)
-        return Reconciler(ports, Applier(runtime, self.clock, threads=False))
+        ports = Ports(self.repository, _loaded, runtime, self.store, self.clock, self.gateway)
+        return Reconciler(ports, Applier(runtime, self.clock, gateway=self.gateway, threads=False))
 
     def _load(self, revision: Revision) -> DesiredState:
         return _loaded(self.repository.files(revision.id), revision)
