@@ -21,31 +21,38 @@ HTTP_PORT, HTTPS_PORT = 80, 443
 
 def entrusted(service: Mapping[str, Any], extensions: Mapping[str, Any]) -> Entrusted | None:
     """Return what the gateway does for a canonical service, None where its containers hold their ports themselves."""
-    why = why_entrusted(service, extensions)
+    why, keys = why_entrusted(service, extensions)
     if not why:
         return None
     route, traffic = extensions.get("x-route"), extensions.get("x-traffic", {})
     entries = [Entry(_address(port), int(port["published"]), int(port["target"])) for port in fixed_ports(service)]
     if route and all(entry.target != route["port"] for entry in entries):
         entries.append(Entry("", HTTPS_PORT if "tls" in route else HTTP_PORT, route["port"]))
-    return Entrusted(why, tuple(entries), _routing(route), traffic.get("proxy_protocol", False))
+    return Entrusted(why, keys, tuple(entries), _routing(route), traffic.get("proxy_protocol", False))
 
 
-def why_entrusted(service: Mapping[str, Any], extensions: Mapping[str, Any]) -> str:
-    """Say why the gateway holds a service's ports, "" where it does not."""
+def why_entrusted(service: Mapping[str, Any], extensions: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Say why the gateway holds a service's ports, and the attributes that made it so, one of which is there.
+
+    "" and () where it does not.
+    """
     mode, fixed = extensions.get("x-traffic", {}).get("mode"), fixed_ports(service)
     if "x-route" in extensions:
-        return "x-route"
+        return "x-route", ("x-route",)
     if mode == "direct" or not fixed:
-        return ""
+        return _NOT
     if mode == "gateway":
-        return "x-traffic: gateway"
+        return "x-traffic: gateway", ("x-traffic",)
     if only_direct(service):
-        return ""
+        return _NOT
     if (strategy := extensions.get("x-rollout", {}).get("strategy")) in OVERLAPPING:
-        return f"x-rollout.strategy {strategy}"
-    most = most_replicas(service)
-    return f"{most} replicas share host port {fixed[0]['published']}" if most > 1 else ""
+        return f"x-rollout.strategy {strategy}", ("x-rollout.strategy",)
+    if (most := most_replicas(service)) > 1:
+        return f"{most} replicas share host port {fixed[0]['published']}", ("x-autoscale.max", "deploy.replicas", "scale")
+    return _NOT
+
+
+_NOT: tuple[str, tuple[str, ...]] = "", ()
 
 
 def only_direct(service: Mapping[str, Any]) -> str:
@@ -105,7 +112,7 @@ def mistakes(
     service: Mapping[str, Any], extensions: Mapping[str, Any], marks: Mapping[Path, Mark], path: Path
 ) -> Iterator[Problem]:
     """Yield what keeps a service from the gateway that should hold its ports."""
-    traffic, why = extensions.get("x-traffic", {}), why_entrusted(service, extensions)
+    traffic, (why, _) = extensions.get("x-traffic", {}), why_entrusted(service, extensions)
     at = (*path, "x-route" if "x-route" in extensions else "x-traffic" if traffic.get("mode") == "gateway" else "ports")
     if traffic.get("mode") == "gateway" and not why:
         hint = "publish a fixed TCP port, such as 8080:80, or declare x-route"

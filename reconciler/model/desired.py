@@ -204,12 +204,14 @@ class Entrusted:
     """What of a service the gateway takes care of.
 
     why             in words: "3 replicas share host port 8080"
+    keys            the attribute paths that made it so, the one to name first
     entries         the ports of the host; the containers publish none of them
     routing         None: whole connections are passed on
     proxy_protocol  replicas are told the client's address by the PROXY protocol
     """
 
     why: str
+    keys: tuple[str, ...]
     entries: tuple[Entry, ...]
     routing: Routing | None = None
     proxy_protocol: bool = False

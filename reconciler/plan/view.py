@@ -131,6 +131,12 @@ class World:
     def now(self) -> datetime:
         return self.observed.at
 
+    def before(self, service: Service) -> Service | None:
+        """Return a service as the last revision asked for it that was applied whole."""
+        stacks = self.previous.stacks if self.previous else ()
+        services = next((stack.services for stack in stacks if stack.name == service.stack), ())
+        return next((one for one in services if one.name == service.name), None)
+
     def revision_of(self, service: Service) -> str:
         """Return the id of the revision whose version of the service counts: an older one, where that was rolled back to."""
         rollbacks = self.history.rollbacks

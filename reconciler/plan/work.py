@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.model import labels
-from reconciler.model.desired import DesiredState, FailureAction, Heal, Service
+from reconciler.model.desired import FailureAction, Heal, Service
 from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import Failure, Group, Reason, Target, Verb
 from reconciler.model.spec import spec_hash
@@ -52,8 +52,7 @@ class Work:
     @property
     def before(self) -> Service | None:
         """The service as the last revision asked for it that was applied whole."""
-        services = _services(self.world.previous, self.view.service.stack)
-        return next((one for one in services if one.name == self.view.service.name), None)
+        return self.world.before(self.view.service)
 
     @property
     def falls_back(self) -> bool:
@@ -196,7 +195,3 @@ def _owner(neighbour: Neighbour) -> str:
 
 def _project(neighbour: Neighbour) -> str:
     return neighbour.labels.get(labels.COMPOSE_PROJECT, "")
-
-
-def _services(desired: DesiredState | None, stack: str) -> tuple[Service, ...]:
-    return next((one.services for one in desired.stacks if one.name == stack), ()) if desired else ()

@@ -6,6 +6,7 @@ from reconciler.plan.draft import Draft
 from reconciler.plan.traffic.draining import drain_first
 from reconciler.plan.traffic.listening import give_up_ports, listen, stage
 from reconciler.plan.traffic.serving import admit, raise_first
+from reconciler.plan.traffic.telling import tell
 from reconciler.plan.view import World
 
 
@@ -21,3 +22,4 @@ def after(world: World, draft: Draft) -> None:
     admit(world, draft, leaving)
     raise_first(world, draft)
     stage(world, draft)
+    tell(world, draft)

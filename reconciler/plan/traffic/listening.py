@@ -129,7 +129,7 @@ def _is_freed(world: World, draft: Draft, listener: str) -> bool:
 def _say_what_is_waited_for(world: World, draft: Draft, held: dict[str, Instance]) -> None:
     for name, holder in sorted(held.items()):
         draft.group(GROUP, GATEWAY_STACK, "listeners", Verb.UPDATE, "listeners move", facts(f"{holder.name} holds {name}"))
-        draft.wait(GROUP, f"listen on {name}", f"{holder.name} gives up its port (nobody answers there for a moment then)")
+        draft.wait(GROUP, f"listen on {name}", f"{holder.name} gives up its port")
 
 
 # --- taking over -----------------------------------------------------------------------------------------------------
