@@ -124,6 +124,7 @@ def mistakes(
         hint = "publish a fixed TCP port or declare x-route, or choose another strategy"
         message = "a canary gets a share of requests, and the gateway passes none on to this service"
         yield problem_at("R210", message, marks, (*path, "x-rollout"), hint)
+    yield from _unjudged(extensions, marks, path, why)
     if not why:
         return
     if other := only_direct(service):
@@ -132,3 +133,20 @@ def mistakes(
     if mode := service.get("network_mode"):
         hint = "put the service on a network, or say x-traffic: direct"
         yield problem_at("R210", f"the gateway does not reach a service with network_mode: {mode}", marks, at, hint)
+
+
+def _unjudged(extensions: Mapping[str, Any], marks: Mapping[Path, Mark], path: Path, why: str) -> Iterator[Problem]:
+    """Yield what keeps an analysis from ever coming to a verdict: nobody should believe that it looks after a rollout."""
+    rollout = extensions.get("x-rollout", {})
+    if (analysis := rollout.get("analysis")) is None:
+        return
+    at = (*path, "x-rollout", "analysis")
+    if rollout["strategy"] not in OVERLAPPING:
+        message = f"strategy {rollout['strategy']} has no set that an analysis could judge"
+        yield problem_at("R218", message, marks, at, "choose blue-green or canary, or take the analysis out")
+    elif not why:
+        message = "an analysis judges what the gateway counts, and it passes nothing on to this service"
+        yield problem_at("R218", message, marks, at, "publish a fixed TCP port or declare x-route")
+    if "max_slowdown" in analysis and "x-route" not in extensions:
+        message = "how long answers take is seen in HTTP requests alone"
+        yield problem_at("R218", message, marks, (*at, "max_slowdown"), "declare x-route, or take max_slowdown out")

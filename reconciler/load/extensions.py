@@ -135,7 +135,7 @@ class Rollout(Written):
     blue_green: BlueGreen | None = None
     analysis: Analysis | None = None
     on_failure: Literal["rollback", "revert", "pause"] = "rollback"
-    """`revert` also pushes a commit that takes the change back."""
+    """`revert` also pushes a commit that takes the change back; `pause` lets a person look at a set first."""
     timeout: Duration = 900.0
     """Longest time without progress."""
     shared_volumes: Flag = False
@@ -438,8 +438,8 @@ def read_extensions(service: Mapping[str, Any], marks: Marks, at: Path) -> dict[
 
 
 def not_acted_on(extensions: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the x- keys of a service that this version reads and checks, but does nothing about yet."""
-    return tuple(key for key in extensions if _NOT_ACTED_ON.get(key, _never)(extensions[key]))
+    """Return the x- keys of a service (`x-rollout.analysis.metrics`) that this version checks, but does nothing about yet."""
+    return tuple(path for path, waits in _NOT_ACTED_ON.items() if waits(extensions.get(path.partition(".")[0], {})))
 
 
 def _written(service: Mapping[str, Any]) -> Iterator[tuple[str, Path, object]]:
@@ -456,22 +456,11 @@ def _plain(model: Written) -> dict[str, Any]:
     return model.model_dump(by_alias=True, exclude_none=True)
 
 
-def _always(_: Mapping[str, Any]) -> bool:
-    return True
-
-
-def _never(_: Mapping[str, Any]) -> bool:
-    return False
-
-
-def _rollout_waits(rollout: Mapping[str, Any]) -> bool:
-    return bool(rollout.get("analysis", {}).get("metrics")) or rollout["on_failure"] == "revert"
-
-
 _NOT_ACTED_ON: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "x-rollout": _rollout_waits,
-    "x-autoscale": lambda autoscale: autoscale["apply"] != "off",
-    "x-image": _always,
-    "x-traffic": lambda traffic: "internal" in traffic,
-    "x-sync": lambda sync: bool(sync["hooks"]),
+    "x-autoscale": lambda autoscale: autoscale.get("apply", "off") != "off",
+    "x-image": bool,
+    "x-rollout.analysis.metrics": lambda rollout: bool(rollout.get("analysis", {}).get("metrics")),
+    "x-rollout.on_failure: revert": lambda rollout: rollout.get("on_failure") == "revert",
+    "x-sync.hooks": lambda sync: bool(sync.get("hooks")),
+    "x-traffic.internal": lambda traffic: "internal" in traffic,
 }

@@ -25,11 +25,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a set of replicas has answered, summed over them; a smaller sum than before means that counting began anew."""
+    """How many requests (connections, where nothing looks into them) were sent on, and how many of them failed."""
 
     requests: int = 0
     failed: int = 0
-    millis: int = 0
 
 
 class Say(StrEnum):
@@ -60,7 +59,9 @@ class Progress:
     paused    why it goes no further by itself, "" if it does
     promoted  a person's word that it goes on, whatever the clock and the analysis say
     heard     the last word of a person that it has followed
-    begun     server name -> its counters when the step began, for the analysis
+    begun     "BACKEND/SERVER" -> how its counters stood when the step began, for the analysis
+    verdict   what the last analysis said, "" before the first one
+    errors    how many analyses of this step came to no verdict
     """
 
     spec: str
@@ -71,6 +72,8 @@ class Progress:
     promoted: bool = False
     heard: Word | None = None
     begun: Mapping[str, Tally] = field(default_factory=dict)
+    verdict: str = ""
+    errors: int = 0
 
 
 class Verdict(StrEnum):
@@ -79,6 +82,8 @@ class Verdict(StrEnum):
     SUCCESSFUL = "successful"
     FAILED = "failed"
     INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+    """Nothing could be found out; it may be, next time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,10 @@ class Stage:
         """Let a container have so many requests in flight."""
         self.gateway.in_flight[server_name(self.world.container(name).id)] = int(count)
 
+    def do_answers(self, name: str, count: str, failed: str = "0", ms: str = "0") -> None:
+        """`answers NAME 100 failed=3 ms=20`: a container has answered so many requests since."""
+        self.gateway.answer(server_name(self.world.container(name).id), int(count), int(failed), int(ms))
+
     def do_rollout(self, what: str, service: str, reason: str = "") -> Iterator[str]:
         """A person's word to a rollout."""
         yield from rollout.tell(self.store, self.clock.now(), what, [service], reason).splitlines()

@@ -7,7 +7,7 @@ runs and is not unhealthy, the moment after it was told of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -43,6 +43,8 @@ class Server:
     since: datetime
     weight: int = 0
     admission: Admission = Admission.READY
+    response_ms: int = 0
+    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -107,8 +109,16 @@ class MemoryGateway:
         listener = next((one for one in config.listeners if one.port == port), None)
         names = {listener.backend, *(route.backend for route in listener.routes)} if listener else set()
         servers = [one for one in process.servers.values() if one.backend in names and one.admission is Admission.READY]
-        found = {one: self._at(one.address) for one in servers if one.weight and self._seen(one).check is Check.UP}
-        return {container.name: one.weight for one, container in found.items() if container}
+        found = [(one, self._at(one.address)) for one in servers if one.weight and self._seen(one).check is Check.UP]
+        return {container.name: one.weight for one, container in found if container}
+
+    def answer(self, name: str, count: int, failed: int = 0, response_ms: int = 0) -> None:
+        """Let a server, by its name, have answered so many requests since, `failed` of them with 5xx, in such a time."""
+        for process in self._processes.values():
+            for key, one in process.servers.items():
+                if one.name == name:
+                    more = Counter({"sessions": count, "2xx": count - failed, "5xx": failed})
+                    process.servers[key] = replace(one, totals=dict(more + Counter(one.totals)), response_ms=response_ms)
 
     def _call(self, process: Process, change: TrafficChange) -> Callable[[], None]:
         match change:
@@ -130,7 +140,8 @@ class MemoryGateway:
             self._require_takes(process, config)
             names = {backend.name for backend in config.backends}
             process.left |= process.servers
-            process.servers = {key: one for key, one in process.servers.items() if one.backend in names}
+            kept = {key: one for key, one in process.servers.items() if one.backend in names}
+            process.servers = {key: replace(one, totals={}) for key, one in kept.items()}
             process.config = config
         self._files[process.volume] = config
 
@@ -191,7 +202,8 @@ class MemoryGateway:
         for one in self._processes.values():
             if one.volume == volume and one.staged:
                 config, servers = one.staged
-                return Process(volume, config, dict(servers), one.left | one.servers)
+                fresh = {key: replace(known, totals={}) for key, known in servers.items()}
+                return Process(volume, config, fresh, one.left | one.servers)
         return Process(volume, self._files.get(volume))
 
     def _process(self, handle: str) -> Process:
@@ -222,6 +234,8 @@ class MemoryGateway:
             admission=server.admission,
             check=check,
             in_flight=self.in_flight[server.name],
+            response_ms=server.response_ms,
+            totals=server.totals,
         )
 
     def _at(self, address: str) -> Container | None:

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.model.desired import Service
 from reconciler.model.observed import Instance
-from reconciler.model.rollout import Course, Progress, Say, Stage, Tally, Verdict
+from reconciler.model.rollout import Course, Progress, Say, Stage, Verdict
 from reconciler.model.traffic import Admission, Check, ObservedServer, server_name
 from reconciler.plan.instances import TEMPORARY
 from reconciler.plan.order import is_staged
 from reconciler.plan.readiness import is_ready
-from reconciler.plan.traffic.judging import judge
+from reconciler.plan.traffic.judging import Counted, count, judge, tallies
 from reconciler.plan.traffic.names import backends
 from reconciler.plan.traffic.shares import weights
-from reconciler.plan.view import ServiceView, World
+from reconciler.plan.view import Member, ServiceView, World
+
+TRIES = 3
+"""So many analyses in a row that find nothing out are a failure, too."""
+AGAIN_SECONDS = 10.0
+"""How long after one of them the next one comes at the earliest."""
 
 
 def advance(world: World, view: ServiceView) -> Course | None:
@@ -30,18 +35,19 @@ def advance(world: World, view: ServiceView) -> Course | None:
     if progress is None or view.held:
         return None
     word = world.history.words.get(view.service.id)
-    if word is not None and word != progress.heard:
-        progress = replace(progress, heard=word)
-        match word.say:
-            case Say.ABORT:
-                return Course(progress, failed=f"aborted{f': {word.reason}' if word.reason else ''}")
-            case Say.PAUSE:
-                progress = replace(progress, paused=word.reason or "by hand")
-            case Say.RESUME:
-                progress = replace(progress, paused="")
-            case Say.PROMOTE:
-                progress = replace(progress, paused="", promoted=True)
-    return _advance(world, view, progress)
+    if word is None or word == progress.heard:
+        return _advance(world, view, progress)
+    progress = replace(progress, heard=word)
+    match word.say:
+        case Say.ABORT:
+            return Course(progress, failed=f"aborted{f': {word.reason}' if word.reason else ''}")
+        case Say.PAUSE:
+            return _advance(world, view, replace(progress, paused=word.reason or "by hand"))
+        case Say.RESUME:
+            # Its time and its counts begin anew: while it was paused nobody looked at them.
+            return _advance(world, view, _entered(world, view, progress, progress.stage, progress.step))
+        case Say.PROMOTE:
+            return _advance(world, view, replace(progress, paused="", promoted=True))
 
 
 def under_way(world: World, view: ServiceView) -> Progress | None:
@@ -50,14 +56,25 @@ def under_way(world: World, view: ServiceView) -> Progress | None:
     if not stale or any(one.name.endswith(TEMPORARY) for one in stale):
         return None  # What has a temporary name did not take over, or is given its final one first.
     known = world.history.rollouts.get(view.service.id)
-    return known if known is not None and known.spec == view.spec else _read_off(world, view)
+    return known if known is not None and known.spec == view.spec and _fits(view.service, known) else _read_off(world, view)
+
+
+def _fits(service: Service, progress: Progress) -> bool:
+    """Say whether there is such a stage, or step, still: Git may ask for the same containers by another way."""
+    match progress.stage:
+        case Stage.ROLLING:
+            return not is_staged(service)
+        case Stage.SHIFTING:
+            return progress.step < len(_steps(service))
+        case Stage.SURGING | Stage.KEEPING | Stage.RETIRING:
+            return is_staged(service)
 
 
 def _advance(world: World, view: ServiceView, progress: Progress) -> Course:
     if progress.paused:
-        return Course(progress, waits=f"somebody says `reconciler rollout promote {view.service.id}` ({progress.paused})")
+        return _paused(view, progress, progress.paused)
     match progress.stage:
-        case Stage.ROLLING:
+        case Stage.ROLLING | Stage.RETIRING:
             return Course(progress)
         case Stage.SURGING:
             return _surge(world, view, progress)
@@ -65,92 +82,111 @@ def _advance(world: World, view: ServiceView, progress: Progress) -> Course:
             return _shift(world, view, progress)
         case Stage.KEEPING:
             return _keep(world, view, progress)
-        case Stage.RETIRING:
-            return Course(progress)
 
 
 def _surge(world: World, view: ServiceView, progress: Progress) -> Course:
+    if progress.promoted:
+        # Nobody's word makes a container ready; it gives it as much time again.
+        progress = _entered(world, view, progress, Stage.SURGING)
     until = progress.since + timedelta(seconds=_rollout(view.service)["timeout"])
     for slot in view.slots:
         if slot.current is None or not is_warm(world, view, slot.current.instance):
             if world.now >= until:
-                return Course(progress, failed=f"{slot.name} of the new set was not ready to serve in time")
+                return _failed(view, progress, f"{slot.name} of the new set was not ready to serve in time")
             return Course(progress, waits=f"the new set is ready to serve: {slot.name} is not yet", until=until)
-    stage = Stage.SHIFTING if _steps(view.service) else Stage.KEEPING
-    return _begin(world, view, replace(progress, stage=stage, step=0, since=world.now))
+    if _steps(view.service):
+        return _shift(world, view, _entered(world, view, progress, Stage.SHIFTING))
+    return _keep(world, view, _entered(world, view, progress, Stage.KEEPING))
 
 
 def _shift(world: World, view: ServiceView, progress: Progress) -> Course:
-    step = _steps(view.service)[progress.step]
-    until = progress.since + timedelta(seconds=step["pause"])
-    share = f"step {progress.step + 1} of {len(_steps(view.service))}, {step['weight']} %"
+    steps = _steps(view.service)
+    step = f"step {progress.step + 1} of {len(steps)}, {steps[progress.step]['weight']} %"
+    until = _until(progress, steps[progress.step]["pause"])
     if world.now < until and not progress.promoted:
-        return Course(progress, waits=f"the pause of {share} is over", until=until)
-    verdict, words = _judged(world, view, progress)
-    if verdict is Verdict.FAILED:
-        return Course(progress, failed=f"failed at {share}: {words}")
-    if verdict is Verdict.INCONCLUSIVE and not progress.promoted:
-        paused = replace(progress, paused=f"inconclusive at {share}: {words}")
-        return Course(paused, waits=f"somebody says `reconciler rollout promote {view.service.id}` ({paused.paused})")
-    if progress.step + 1 < len(_steps(view.service)):
-        return _begin(world, view, replace(progress, step=progress.step + 1, since=world.now, promoted=False))
-    return _begin(world, view, replace(progress, stage=Stage.KEEPING, since=world.now, promoted=False))
+        return Course(progress, waits=f"the pause of {step} is over", until=until)
+    verdict, words = _verdict(world, view, progress)
+    progress = replace(progress, verdict=words and f"{verdict} at {step}: {words}")
+    if verdict is not Verdict.SUCCESSFUL and not progress.promoted:
+        return _held_up(world, view, progress, verdict)
+    if progress.step + 1 < len(steps):
+        return _shift(world, view, _entered(world, view, progress, Stage.SHIFTING, progress.step + 1))
+    return _keep(world, view, _entered(world, view, progress, Stage.KEEPING))
 
 
 def _keep(world: World, view: ServiceView, progress: Progress) -> Course:
-    until = progress.since + timedelta(seconds=_keeps_old(view.service))
+    """The old set stands by. A new one that took over at once is judged now, and given up as soon as it is found bad."""
+    until = _until(progress, _keeps_old(view.service))
+    if not progress.promoted and not _steps(view.service):
+        verdict, words = _verdict(world, view, progress)
+        if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCESSFUL and world.now >= until):
+            return _held_up(world, view, replace(progress, verdict=f"{verdict}: {words}"), verdict)
     if world.now < until and not progress.promoted:
         return Course(progress, waits="the old set has stood by long enough", until=until)
-    return Course(replace(progress, stage=Stage.RETIRING, since=world.now, promoted=False))
+    return Course(_entered(world, view, progress, Stage.RETIRING))
 
 
-def _begin(world: World, view: ServiceView, progress: Progress) -> Course:
-    """Enter a stage: what it is judged by counts from now."""
-    begun = {name: _tally(servers) for name, servers in _servers(world, view).items()}
-    entered = replace(progress, begun=begun)
-    if progress.stage is Stage.KEEPING:
-        return _keep(world, view, entered)
-    return _shift(world, view, entered) if progress.stage is Stage.SHIFTING else Course(entered)
+def _entered(world: World, view: ServiceView, progress: Progress, stage: Stage, step: int = 0) -> Progress:
+    """Begin a stage or a step: whatever a person or an analysis said was about the one before, and counting begins."""
+    begun = tallies(_servers(world), backends(view.service))
+    return replace(progress, stage=stage, step=step, since=world.now, paused="", promoted=False, begun=begun, errors=0)
 
 
-def _judged(world: World, view: ServiceView, progress: Progress) -> tuple[Verdict, str]:
+def _until(progress: Progress, seconds: float) -> datetime:
+    return progress.since + timedelta(seconds=max(seconds, AGAIN_SECONDS) if progress.errors else seconds)
+
+
+# --- what an analysis leads to ---------------------------------------------------------------------------------------
+
+
+def _verdict(world: World, view: ServiceView, progress: Progress) -> tuple[Verdict, str]:
     analysis = _rollout(view.service).get("analysis")
     if analysis is None:
         return Verdict.SUCCESSFUL, ""
-    new, old = _since(world, view, progress, current=True), _since(world, view, progress, current=False)
+    if world.observed.gateway is None:
+        return Verdict.ERROR, "the gateway did not answer"
+    new = _counted(world, view, progress, (slot.current for slot in view.slots))
+    old = _counted(world, view, progress, (slot.stale for slot in view.slots))
     return judge(analysis, new, old)
 
 
-def _since(world: World, view: ServiceView, progress: Progress, *, current: bool) -> Tally:
-    """Sum what a set has answered since the step began."""
-    found = _servers(world, view)
-    total = Tally()
-    for slot in view.slots:
-        member = slot.current if current else slot.stale
-        name = server_name(member.instance.id) if member else ""
-        if name in found:
-            now, then = _tally(found[name]), progress.begun.get(name, Tally())
-            gained = now if now.requests < then.requests else _less(now, then)
-            total = Tally(total.requests + gained.requests, total.failed + gained.failed, total.millis + gained.millis)
-    return total
+def _counted(world: World, view: ServiceView, progress: Progress, members: Iterable[Member | None]) -> Counted:
+    names = {server_name(member.instance.id) for member in members if member}
+    return count((one for one in _servers(world) if one.name in names), backends(view.service), progress.begun)
 
 
-def _less(now: Tally, then: Tally) -> Tally:
-    return Tally(now.requests - then.requests, max(0, now.failed - then.failed), max(0, now.millis - then.millis))
+def _held_up(world: World, view: ServiceView, progress: Progress, verdict: Verdict) -> Course:
+    """Return what becomes of a rollout that its analysis did not find good."""
+    if verdict is Verdict.FAILED:
+        return _failed(view, progress, progress.verdict)
+    if verdict is Verdict.INCONCLUSIVE:
+        return _paused(view, progress, progress.verdict)
+    errors = progress.errors + 1
+    if errors == TRIES:
+        return _failed(view, progress, f"{TRIES} analyses in a row found nothing out; the last one: {progress.verdict}")
+    again = replace(_entered(world, view, progress, progress.stage, progress.step), errors=errors)
+    until = _until(again, _patience(view.service, again))
+    return Course(again, waits=f"another analysis is due ({progress.verdict})", until=until)
 
 
-def _servers(world: World, view: ServiceView) -> Mapping[str, list[ObservedServer]]:
-    names = {backend.name for backend in backends(view.service)}
-    found: dict[str, list[ObservedServer]] = {}
-    for server in world.observed.gateway.servers if world.observed.gateway else ():
-        if server.backend in names:
-            found.setdefault(server.name, []).append(server)
-    return found
+def _patience(service: Service, progress: Progress) -> float:
+    """Return how many seconds a set is looked at where it is now."""
+    return float(_steps(service)[progress.step]["pause"]) if progress.stage is Stage.SHIFTING else _keeps_old(service)
 
 
-def _tally(servers: Iterable[ObservedServer]) -> Tally:
-    totals = [server.totals for server in servers]
-    return Tally(*(sum(one.get(field, 0) for one in totals) for field in ("requests", "failed", "millis")))
+def _failed(view: ServiceView, progress: Progress, why: str) -> Course:
+    """Give the new set up, or leave it where it is, where Git asks that a person looks first."""
+    pauses = _rollout(view.service)["on_failure"] == "pause"
+    return _paused(view, progress, why) if pauses else Course(progress, failed=why)
+
+
+def _paused(view: ServiceView, progress: Progress, why: str) -> Course:
+    says = f"somebody says `reconciler rollout promote {view.service.id}` ({why})"
+    return Course(replace(progress, paused=why), waits=says)
+
+
+def _servers(world: World) -> tuple[ObservedServer, ...]:
+    return world.observed.gateway.servers if world.observed.gateway else ()
 
 
 # --- what is read off ------------------------------------------------------------------------------------------------
@@ -160,7 +196,10 @@ def _read_off(world: World, view: ServiceView) -> Progress:
     """Begin, or go on where the weights say that somebody was: the history was lost."""
     heavy = sum(_weight(world, view, slot.current.instance) for slot in view.slots if slot.current)
     light = sum(_weight(world, view, slot.stale.instance) for slot in view.slots if slot.stale)
-    fresh = Progress(view.spec, Stage.SURGING if is_staged(view.service) else Stage.ROLLING, world.now)
+    stage = Stage.SURGING if is_staged(view.service) else Stage.ROLLING
+    begun = tallies(_servers(world), backends(view.service))
+    # What was said before it began was said of another one.
+    fresh = Progress(view.spec, stage, world.now, heard=world.history.words.get(view.service.id), begun=begun)
     if not heavy or fresh.stage is Stage.ROLLING:
         return fresh
     if not light:
@@ -171,8 +210,14 @@ def _read_off(world: World, view: ServiceView) -> Progress:
 
 
 def _weight(world: World, view: ServiceView, instance: Instance) -> int:
-    servers = _servers(world, view).get(server_name(instance.id), [])
+    servers = _known(world, view, instance).values()
     return max((one.weight for one in servers if one.admission is Admission.READY), default=0)
+
+
+def _known(world: World, view: ServiceView, instance: Instance) -> Mapping[str, ObservedServer]:
+    """Return what the gateway knows of a container of the service, by backend."""
+    names, name = {backend.name for backend in backends(view.service)}, server_name(instance.id)
+    return {one.backend: one for one in _servers(world) if one.name == name and one.backend in names}
 
 
 # --- what follows ----------------------------------------------------------------------------------------------------
@@ -182,7 +227,7 @@ def is_warm(world: World, view: ServiceView, instance: Instance) -> bool:
     """Say whether a container could serve: well by itself, and known to the gateway, whose check passes."""
     if not is_ready(instance, view.service, world.now):
         return False
-    known = {one.backend: one for one in _servers(world, view).get(server_name(instance.id), [])}
+    known = _known(world, view, instance)
     return all(one.name in known and known[one.name].check is Check.UP for one in backends(view.service))
 
 
