@@ -6,7 +6,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import columns, say, section
 from reconciler.cli.problems import complain
 from reconciler.cli.sight import Lookout, Sight
-from reconciler.cli.status import blocked_lines, revision_text
-from reconciler.cli.times import age, stamp
+from reconciler.cli.status import blocked_lines, listener_lines, revision_text
+from reconciler.cli.times import age, ending, stamp
 from reconciler.errors import Mark, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Blocked, Group, Held, Reason, Waiting
     from reconciler.model.source import Revision
     from reconciler.model.status import ServiceStatus
+    from reconciler.plan.traffic.standing import ListenerStanding
 
 LONGEST_VALUE = 100
 ID_LENGTH = 12
@@ -92,6 +93,8 @@ class Explanation:
     """Everything that is known of a service; what nobody answered is empty.
 
     revision  the newest one that could be read
+    ports     of the host that it has: who holds each, why, and where that is written
+    traffic   listeners of the gateway that lead to it, with nobody else's servers
     order     whether old or new containers go first in an update, and why
     held      why the newest version does not count
     last_words  what its container that failed wrote last, oldest line first
@@ -109,6 +112,8 @@ class Explanation:
     settings: tuple[Stated, ...]
     depends_on: tuple[Dependency, ...]
     containers: tuple[Container, ...]
+    ports: tuple[Reason, ...]
+    traffic: tuple[ListenerStanding, ...]
     doing: tuple[Group, ...]
     waiting: tuple[Waiting, ...]
     blocked: tuple[Blocked, ...]
@@ -137,6 +142,8 @@ def explain(lookout: Lookout, sight: Sight, name: str) -> Explanation:
         settings=_settings(lookout, sight.desired, service),
         depends_on=_dependencies(service, statuses),
         containers=containers,
+        ports=_ports(service),
+        traffic=tuple(_leading_to(sight.listeners, name)),
         doing=tuple(one for one in plan.groups if one.key == name) if plan else (),
         waiting=tuple(one for one in plan.waiting if one.group == name) if plan else (),
         blocked=tuple(one for one in plan.blocked if one.group == name) if plan else (),
@@ -165,6 +172,20 @@ def _order(desired: DesiredState | None, service: Service | None) -> str:
         return ""
     order, why = order_of(service, desired.stack(service.stack))
     return f"{order} ({why})"
+
+
+def _ports(service: Service | None) -> tuple[Reason, ...]:
+    from reconciler.model.plan import Reason
+    from reconciler.plan.traffic.telling import holders
+
+    held = holders(service) if service else {}
+    return tuple(Reason(f"host port {port}", str(one), str(one), one.source) for port, one in held.items())
+
+
+def _leading_to(listeners: Iterable[ListenerStanding], name: str) -> Iterator[ListenerStanding]:
+    for listener in listeners:
+        if ways := tuple(way for way in listener.ways if way.service == name):
+            yield replace(listener, ways=ways)
 
 
 def _held(sight: Sight, service: Service | None) -> str:
@@ -268,7 +289,7 @@ def _pause(key: str, pause: Backoff) -> str:
 
 def lines(found: Explanation, now: datetime) -> Iterator[str]:
     """Yield it as people read it, from what Git says down to what went wrong."""
-    from reconciler.plan.render import held_text
+    from reconciler.plan.render import held_text, reason_text
 
     yield f"{found.service}   {found.source or 'not in Git (any more)'}"
     yield from columns(_heading(found, now), indent="  ")
@@ -276,8 +297,10 @@ def lines(found: Explanation, now: datetime) -> Iterator[str]:
     yield from section("settings", columns((one.attribute, _short(one.value), str(one.source)) for one in found.settings))
     yield from section("depends on", columns(_dependency(one) for one in found.depends_on))
     yield from section("containers", (line for one in found.containers for line in _container_lines(one, now)))
+    yield from section("ports", map(reason_text, found.ports))
+    yield from section("gateway", (line for one in found.traffic for line in listener_lines(one)))
     yield from section("to do now", (line for one in found.doing for line in _group_lines(one)))
-    yield from section("waits", (f"{one.what}, once {one.on}" + _times(one) for one in found.waiting))
+    yield from section("waits", (f"{one.what}, once {one.on}{ending(one)}" for one in found.waiting))
     yield from section("held", map(held_text, found.kept_back))
     yield from section("blocked", (line for one in found.blocked for line in blocked_lines(one)))
     before = ((stamp(one.at), f"{age(one.at, now)} ago", one.what + _often(one)) for one in found.setbacks)
@@ -331,13 +354,6 @@ def _group_lines(group: Group) -> Iterator[str]:
 
     yield f"{SYMBOLS[group.verb]} {group.title}"
     yield from (f"    {reason_text(reason)}" for reason in group.reasons)
-
-
-def _times(waiting: Waiting) -> str:
-    """When it goes on without any event, or when it has waited for too long."""
-    if waiting.until is not None:
-        return f", at the latest {stamp(waiting.until)}"
-    return f", at {stamp(waiting.wake_at)}" if waiting.wake_at is not None else ""
 
 
 # --- for programs ----------------------------------------------------------------------------------------------------

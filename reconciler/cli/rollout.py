@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import columns, say
-from reconciler.cli.times import age
+from reconciler.cli.times import age, ending
 from reconciler.cli.word import write_down
 from reconciler.errors import UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.sight import Sight
     from reconciler.model.history import History
+    from reconciler.model.plan import Waiting
     from reconciler.model.rollout import Progress, Say
     from reconciler.ports import Store
 
@@ -63,11 +64,51 @@ def run(args: argparse.Namespace) -> int:
 def shown(sight: Sight, services: Iterable[str] = ()) -> Iterator[str]:
     """Yield a line for each rollout under way, and what it waits for."""
     chosen = tuple(services)
-    rollouts = sight.look.plan.rollouts if sight.look else sight.history.rollouts
-    found = {name: one for name, one in sorted(rollouts.items()) if not chosen or name in chosen}
-    yield from columns((name, *_row(one, sight.now), _waits(sight, name)) for name, one in found.items())
+    found = {name: one for name, one in under_way(sight).items() if not chosen or name in chosen}
+    yield from rows(sight, found)
     if not found:
         yield "no rollout is under way"
+
+
+def under_way(sight: Sight) -> dict[str, Progress]:
+    """Return the rollouts under way, by service id: as they are now, else as the last turn left them."""
+    return dict(sorted((sight.look.plan.rollouts if sight.look else sight.history.rollouts).items()))
+
+
+def rows(sight: Sight, rollouts: Mapping[str, Progress]) -> Iterator[str]:
+    """Yield a line for each rollout: where it is, since when, and what it waits for; what judged it last beneath it."""
+    lines = columns((name, *_row(one, sight.now), _waits(sight, name)) for name, one in rollouts.items())
+    for line, progress in zip(lines, rollouts.values(), strict=True):
+        yield line
+        if progress.verdict:
+            yield f"  analysis: {progress.verdict}"
+
+
+def data(sight: Sight) -> list[dict[str, Any]]:
+    """Return the rollouts under way for programs."""
+    return [
+        {
+            "service": name,
+            "stage": one.stage.value,
+            "step": one.step,
+            "since": one.since.isoformat(),
+            "paused": one.paused,
+            "analysis": one.verdict,
+            "waits": [{"what": wait.what, "on": wait.on, "until": _end(wait)} for wait in waiting(sight, name)],
+        }
+        for name, one in under_way(sight).items()
+    ]
+
+
+def waiting(sight: Sight, service: str) -> Iterator[Waiting]:
+    """Yield what a service waits for now."""
+    return (one for one in (sight.look.plan.waiting if sight.look else ()) if one.group == service)
+
+
+def _end(waiting: Waiting) -> str:
+    """When it goes on at the latest, "" where nobody can tell."""
+    end = waiting.until or waiting.wake_at
+    return end.isoformat() if end else ""
 
 
 def _row(progress: Progress, now: datetime) -> tuple[str, str]:
@@ -77,8 +118,7 @@ def _row(progress: Progress, now: datetime) -> tuple[str, str]:
 
 
 def _waits(sight: Sight, service: str) -> str:
-    waiting = sight.look.plan.waiting if sight.look else ()
-    return next((f"until {one.on}" for one in waiting if one.group == service), "")
+    return next((f"until {one.on}{ending(one)}" for one in waiting(sight, service)), "")
 
 
 # --- a person's word -------------------------------------------------------------------------------------------------

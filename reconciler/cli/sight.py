@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState
     from reconciler.model.history import History
     from reconciler.model.status import StackStatus, Turn
+    from reconciler.plan.traffic.standing import ListenerStanding
     from reconciler.ports import Clock, Gateway, Lease, Runtime, Source, Store
     from reconciler.reading import Load
 
@@ -69,6 +70,17 @@ class Sight:
             look = self.look
             return look.observed.at, stacks_status(look.plan, look.desired, look.observed, look.history, look.previous)
         return next(((turn.finished, turn.stacks) for turn in self.turns if turn.stacks), None)
+
+    @property
+    def listeners(self) -> tuple[ListenerStanding, ...]:
+        """The ports that the gateway holds, and who is behind them now; () where nobody can tell."""
+        if self.look is None:
+            return ()
+        from reconciler.plan.planner import survey
+        from reconciler.plan.traffic.standing import listeners
+
+        look = self.look
+        return listeners(survey(look.desired, look.observed, look.history, look.previous))
 
     @property
     def lease(self) -> Lease | None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from reconciler.cli import rollout
 from reconciler.cli.place import configure_place, place_of
 from reconciler.cli.printing import CLEARED, columns, say, section
 from reconciler.cli.problems import complain
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Blocked
     from reconciler.model.source import Revision
     from reconciler.model.status import ServiceStatus, StackStatus, Turn
+    from reconciler.plan.traffic.standing import ListenerStanding, ServerStanding
 
 WATCH_SECONDS = 2.0
 """How often a watched status is looked at again when the engine tells of nothing."""
@@ -75,6 +77,8 @@ def document(sight: Sight) -> dict[str, Any]:
         "now": sight.look is not None,
         "seen_at": seen[0].isoformat() if seen else None,
         "stacks": [asdict(stack) for stack in seen[1]] if seen else [],
+        "gateway": _gateway_data(sight),
+        "rollouts": rollout.data(sight),
         "registry": [_entry_data(entry) for entry in _entries(sight)],
         "blocked": [_blocked_data(one) for one in _blocked(sight)],
         "held": [held_data(one) for one in sight.look.plan.held] if sight.look else [],
@@ -112,6 +116,8 @@ def lines(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
         yield from columns(_heading(sight))
     if seen is not None:
         yield from stack_lines(seen[1], sight.now, quiet=quiet)
+    yield from section(_gateway_title(sight), _traffic(sight, quiet=quiet))
+    yield from section("rollouts", rollout.rows(sight, rollout.under_way(sight)))
     yield from section("registry", columns(map(_found, _entries(sight, quiet=quiet))))
     yield from section("blocked", (line for one in _blocked(sight) for line in blocked_lines(one)))
     yield from section("held", _held(sight))
@@ -144,6 +150,43 @@ def _heading(sight: Sight) -> Iterator[tuple[str, str]]:
     if sight.look is None:
         seen = sight.seen
         yield "last seen", f"{stamp(seen[0])} ({age(seen[0], now)} ago), as follows" if seen else "never"
+
+
+def _gateway_title(sight: Sight) -> str:
+    gateway = sight.look.observed.gateway if sight.look else None
+    return f"gateway, HAProxy {gateway.version}" if gateway else "gateway, not there or silent"
+
+
+def _traffic(sight: Sight, *, quiet: bool = False) -> Iterator[str]:
+    """Yield each listener with the services behind it and their servers; `quiet` leaves out those that serve."""
+    for listener in sight.listeners:
+        servers = [one for way in listener.ways for one in way.servers if one.standing != "serves" or not quiet]
+        if servers or not quiet or not listener.listens:
+            yield from listener_lines(listener, quiet=quiet)
+
+
+def listener_lines(listener: ListenerStanding, *, quiet: bool = False) -> Iterator[str]:
+    """Yield a listener, the services behind it, and their servers; `quiet` leaves out servers that serve."""
+    layer = f"{listener.layer}, TLS" if listener.tls else listener.layer
+    about = layer or "nobody asks for it any more"
+    yield f"{listener.name}  {about}" + ("" if listener.listens else ", does not listen yet")
+    for way in listener.ways:
+        yield f"  {way.route or 'everything'} to {way.service}: {way.why}" + (f"   {way.source}" if way.source else "")
+        yield from columns((_server_row(one) for one in way.servers if one.standing != "serves" or not quiet), indent="    ")
+
+
+def _server_row(server: ServerStanding) -> tuple[str, ...]:
+    queued = f", {server.queued} queued" if server.queued else ""
+    return server.container, f"weight {server.weight}", server.standing, f"{server.in_flight} in flight{queued}"
+
+
+def _gateway_data(sight: Sight) -> dict[str, Any]:
+    gateway = sight.look.observed.gateway if sight.look else None
+    return {
+        "container": gateway.container if gateway else "",
+        "version": gateway.version if gateway else "",
+        "listeners": [asdict(one) for one in sight.listeners],
+    }
 
 
 def _entries(sight: Sight, *, quiet: bool = False) -> tuple[Entry, ...]:
@@ -221,6 +264,12 @@ def _revision_data(revision: Revision) -> dict[str, str]:
     }
 
 
+def _serving(sight: Sight) -> tuple[object, ...]:
+    """What of traffic is worth another line: how many requests are in flight changes all the time."""
+    servers = (one for listener in sight.listeners for way in listener.ways for one in way.servers)
+    return *((one.container, one.weight, one.standing) for one in servers), rollout.under_way(sight)
+
+
 # --- watching --------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +283,14 @@ def _watch(lookout: Lookout, args: argparse.Namespace) -> NoReturn:
         while True:
             sight = lookout.sight()
             seen = sight.seen and sight.seen[1]
-            news = seen, _entries(sight), _blocked(sight), sight.history.applied, list(map(str, sight.troubles))
+            news = (
+                seen,
+                _serving(sight),
+                _entries(sight),
+                _blocked(sight),
+                sight.history.applied,
+                list(map(str, sight.troubles)),
+            )
             if clear or news != before:
                 sys.stdout.write(clear)
                 say(printed(sight, as_json=args.json, quiet=args.quiet, on_a_line=True))

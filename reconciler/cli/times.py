@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Waiting
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _SHOWN = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -32,6 +36,13 @@ def length(seconds: float) -> str:
         if whole >= 2 * size:
             return f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def ending(waiting: Waiting) -> str:
+    """Return when it goes on without any event, or when it has waited for too long, to be put behind what it waits for."""
+    if waiting.until is not None:
+        return f", at the latest {stamp(waiting.until)}"
+    return f", at {stamp(waiting.wake_at)}" if waiting.wake_at is not None else ""
 
 
 def span(text: str) -> timedelta:

@@ -15,7 +15,7 @@ from reconciler.cli.times import coming, moment, span
 from reconciler.drivers.memory import MemoryRuntime
 from reconciler.load.loading import load
 from reconciler.model.history import Overrule
-from reconciler.ports import Clock, Runtime, Source, Store
+from reconciler.ports import Clock, Gateway, Runtime, Source, Store
 from reconciler.reading import Load
 
 
@@ -37,8 +37,8 @@ class Place:
     def clock(self) -> Clock:
         return self.stage.clock
 
-    def gateway(self, runtime: Runtime) -> None:
-        """These stories have no gateway."""
+    def gateway(self, runtime: Runtime) -> Gateway:
+        return self.stage.gateway
 
     def runtime(self) -> Runtime:
         return MemoryRuntime(self.stage.world)

@@ -16,7 +16,7 @@ GATEWAY, CONTAINERS = "the gateway", "its containers"
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """Who holds a port of the host, and what made it so."""
 
     holder: str
@@ -44,8 +44,8 @@ def tell(world: World, draft: Draft) -> None:
 
 def _news(before: Service | None, service: Service, gated: bool) -> Iterator[Reason]:
     """Without a gateway it is no news that containers hold their own ports."""
-    was = _holders(before) if before else {}
-    for port, held in _holders(service).items():
+    was = holders(before) if before else {}
+    for port, held in holders(service).items():
         old = was.get(port)
         if old is not None and old.holder != held.holder:
             yield Reason(f"host port {port}", old.holder, f"{held}; nobody answers there for a moment", held.source)
@@ -53,13 +53,13 @@ def _news(before: Service | None, service: Service, gated: bool) -> Iterator[Rea
             yield Reason(f"host port {port}", str(held), str(held), held.source)
 
 
-def _holders(service: Service) -> Mapping[str, _Held]:
+def holders(service: Service) -> Mapping[str, Held]:
     """Return who holds each port of the host that a service has, by the port as people write it."""
-    found: dict[str, _Held] = {}
+    found: dict[str, Held] = {}
     if trust := service.entrusted:
         mark = service.mark(*trust.keys)
         for entry in trust.entries:
-            found[_written(entry)] = _Held(GATEWAY, trust.why, mark, _route(service, entry))
+            found[_written(entry)] = Held(GATEWAY, trust.why, mark, named_route(service, entry.target))
     bindings = service.container.get("HostConfig", {}).get("PortBindings") or {}
     protocols = {port.partition("/")[2] for port in bindings}
     for port, bound in bindings.items():
@@ -67,7 +67,7 @@ def _holders(service: Service) -> Mapping[str, _Held]:
         for one in bound:
             published = str(one.get("HostPort") or f"of the engine's choice for {target}")
             name = published if protocol == "tcp" else f"{published}/{protocol}"
-            found[name] = _Held(CONTAINERS, _why_direct(service, published, protocol, protocols), service.mark("ports"))
+            found[name] = Held(CONTAINERS, _why_direct(service, published, protocol, protocols), service.mark("ports"))
     return found
 
 
@@ -75,9 +75,10 @@ def _written(entry: Entry) -> str:
     return f"{entry.address}:{entry.port}" if entry.address else str(entry.port)
 
 
-def _route(service: Service, entry: Entry) -> str:
+def named_route(service: Service, target: int) -> str:
+    """Return which HTTP requests are a service's at a port of its containers, "" where whole connections are."""
     routing = service.entrusted.routing if service.entrusted else None
-    if routing is None or routing.target != entry.target:
+    if routing is None or routing.target != target:
         return ""
     return f"{routing.host or 'every host'}{routing.path}"
 
