@@ -15,7 +15,7 @@ from reconciler.load.node import Node, plain
 from reconciler.load.overlay import Overlay
 from reconciler.load.override import DIRECTORY, override_path
 from reconciler.load.yaml import parse
-from reconciler.model.desired import DesiredState, Service
+from reconciler.model.desired import GATEWAY_STACK, DesiredState, Service
 from reconciler.ports import Edits, FileKind, Files, NewFile
 
 HEADER = "# Written by reconciler, and made anew each time: do not edit. `reconciler scale` changes a number of replicas.\n"
@@ -119,8 +119,7 @@ def _filled(document: dict[str, Any]) -> dict[str, Any]:
 
 def _check_result(before: DesiredState, after: DesiredState, pins: Iterable[Pin]) -> None:
     wanted = {pin.id: pin.replicas for pin in pins}
-    others = [service for stack in before.stacks for service in stack.services]
-    for old, new in zip(others, (service for stack in after.stacks for service in stack.services), strict=True):
+    for old, new in zip(_services(before), _services(after), strict=True):
         expected = replace(old, replicas=wanted.get(old.id, old.replicas))
         if _said(new) != _said(expected):
             message = f"with this pin {old.id} would be another than the pin says"
@@ -128,7 +127,14 @@ def _check_result(before: DesiredState, after: DesiredState, pins: Iterable[Pin]
             raise InvalidState([Problem("R106", message, old.mark("deploy.replicas"), hint=hint)])
 
 
+def _services(desired: DesiredState) -> list[Service]:
+    """The gateway comes with the first port that several replicas share, and goes with the last."""
+    return [service for stack in desired.stacks if stack.name != GATEWAY_STACK for service in stack.services]
+
+
 def _said(service: Service) -> Service:
-    """Leave out where it says so, and the pins themselves."""
+    """Leave out where it says so, the pins, and who holds the ports, which follows from how many replicas share them."""
     extensions = {key: value for key, value in service.extensions.items() if key != "x-reconciler-pin"}
-    return replace(service, sources={}, extensions=extensions, needs_api=())
+    host = {key: value for key, value in service.container.get("HostConfig", {}).items() if key != "PortBindings"}
+    container = {**service.container, "HostConfig": host}
+    return replace(service, sources={}, extensions=extensions, needs_api=(), entrusted=None, container=container)

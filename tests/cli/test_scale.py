@@ -32,6 +32,9 @@ services:
   port:
     image: port:1
     ports: ["80:80"]
+  names:
+    image: names:1
+    ports: ["53:53/udp"]
   old:
     image: old:1
     scale: 2
@@ -114,6 +117,11 @@ def test_several_are_one_commit_and_what_stood_in_the_override_stays(shop: Shop)
     assert git(shop.remote.path, "log", "-1", "--format=%s") == "scale(shop, data): web 3→1, api 1→2, db 1→2"
 
 
+def test_a_port_that_several_replicas_then_share_becomes_the_gateways_and_nothing_else_changes(shop: Shop) -> None:
+    assert shop.scale("shop/port=2")[:2] == (0, f"shop/port: 1 → 2 replicas, commit {shop.remote.tip()[:7]} on main\n")
+    assert shop.scale("shop/port=1")[0] == 0
+
+
 def test_what_git_says_already_is_said_and_not_committed_again(shop: Shop) -> None:
     shop.scale("shop/web=5")
     head = shop.remote.tip()
@@ -139,7 +147,7 @@ def test_an_autoscaler_keeps_a_person_between_its_limits(shop: Shop) -> None:
         (["shop/web=-1"], "error: 'shop/web=-1' says no number"),
         (["shop/only=2"], "error: shop/only has the container name only, so there can be only one of it"),
         (["shop/migrate=2"], "error: shop/migrate is a job: it runs once"),
-        (["shop/port=2"], "R187"),
+        (["shop/names=2"], "R187"),
         (["shop/old=3"], "R060"),
     ],
 )  # fmt: skip
