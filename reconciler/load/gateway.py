@@ -37,7 +37,7 @@ def gateway_stack(environment: str, image: str) -> Stack:
             "StopSignal": STOP_SIGNAL,
             "HostConfig": {
                 "CapDrop": ["ALL"],
-                "CapAdd": [f"CAP_{name}" for name in CAPABILITIES],
+                "CapAdd": list(CAPABILITIES),
                 "Mounts": [{"Type": "volume", "Source": name, "Target": DIRECTORY}],
                 "ReadonlyRootfs": True,
                 "RestartPolicy": {"Name": "unless-stopped"},
