@@ -1,7 +1,7 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test test-crash test-newer test-faults test-long test-soak test-mutants lint schemas images clean
+.PHONY: help demo test test-crash test-traffic test-newer test-faults test-long test-soak test-mutants lint schemas images clean
 
 help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
@@ -16,9 +16,14 @@ test: ## Run every check and every test, engine tests included
 	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-crash: ## Kill us, and docker compose beside us, at each call to the engine that changes something
-	@.ci/prepare --engine --images
+	@.ci/prepare --engine --images --gateways
 	@PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash $(ARGS)
 	@$(if $(ARGS),,PYTHONPATH=tests/engine:tests/drivers $(BIN)/python tests/crash/handing_over.py)
+
+test-traffic: ## Count what clients lose while what is behind the gateway changes; a few cases, shortened, unless ARGS say more
+	@.ci/prepare --engine --images --gateways
+	@PYTHONPATH=.:tests/engine:tests/drivers $(BIN)/python -m benchmarks.traffic $(or $(ARGS),--requests 600 "rolling update" \
+	  "canary to 100 %" "gateway's image" "reconciler killed" "state lost" "a replica crashes")
 
 test-newer: ## Run the tests that need an engine on a newer one, which is started beside the machine's own
 	@.ci/prepare --neighbours

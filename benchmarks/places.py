@@ -48,13 +48,17 @@ class Place:
 
     def run(self, *words: str) -> str:
         """Run our command line on the repository; return what it prints. Raises Failed."""
-        return _said((*OURS, *words, str(self.repository)), self._environ())
+        return self.say(*words, str(self.repository))
+
+    def say(self, *words: str) -> str:
+        """Run our command line with these words alone; return what it prints. Raises Failed."""
+        return _said((*OURS, *words), self.environ())
 
     @contextmanager
     def resident(self) -> Iterator[subprocess.Popen[str]]:
         """Have a reconciler stay for the block, which begins when its first turn is done."""
         words = (*OURS, "run", str(self.repository))
-        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=self._environ()) as process:
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=self.environ()) as process:
             try:
                 assert process.stderr is not None
                 if not process.stderr.readline():
@@ -63,7 +67,8 @@ class Place:
             finally:
                 process.terminate()
 
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """Return the variables that our command line is run with here."""
         engine = {"DOCKER_HOST": self.engine} if self.engine else {}
         return {**os.environ, "PYTHONPATH": str(PROJECT), "RECONCILER_STATE": str(self.state), **engine}
 

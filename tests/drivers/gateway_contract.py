@@ -6,7 +6,8 @@ A test class inherits `GatewayContract` and provides a fixture `world` (see gate
 from __future__ import annotations
 
 import pytest
-from gateway_worlds import ECHO, HTTP, GatewayWorld, Replica, look
+from answering import ECHO, HTTP
+from gateway_worlds import GatewayWorld, Replica, look
 
 from reconciler.errors import Conflict, Refused, Unreachable
 from reconciler.model.plan import AddServer, DrainServer, LoadGateway, RemoveServer, StageGateway, Target, WeighServer

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import docker
+from answering import ANSWERS
 from surroundings import remove_labelled
 from waiting import free_port, until
 from worlds import engine as person
@@ -28,9 +29,6 @@ from reconciler.model.plan import RemoveServer, Target
 from reconciler.model.traffic import DIRECTORY, ObservedGateway, server_name
 from reconciler.ports import Gateway
 
-HTTP, ECHO = 80, 81
-"""Ports of every replica: one says who it is, one repeats what it hears for as long as somebody speaks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Replica:
@@ -43,20 +41,6 @@ class Replica:
     @property
     def server(self) -> str:
         return server_name(self.id)
-
-
-# As an ordinary application does, it ends what it has before it follows TERM.
-_SERVES = f"""
-mkdir -p /www/cgi-bin
-echo "$HOSTNAME" >/www/index.html
-printf '#!/bin/sh\\nsleep 2\\nprintf "Content-Type: text/plain\\\\r\\\\n\\\\r\\\\n$HOSTNAME"\\n' >/www/cgi-bin/slow
-chmod +x /www/cgi-bin/slow
-nc -ll -p {ECHO} -e cat &
-httpd -f -p {HTTP} -h /www &
-server=$!
-trap 'kill $server; while pidof httpd >/dev/null; do sleep 0.1; done; exit' TERM
-wait $server
-"""
 
 
 class GatewayWorld(Protocol):
@@ -120,7 +104,7 @@ class HaproxyWorld:
 
     def replica(self, name: str, *, serves: bool = True) -> Replica:
         if name not in self._replicas:
-            self._replicas[name] = self._started(name, _SERVES if serves else "exec sleep 3600")
+            self._replicas[name] = self._started(name, ANSWERS if serves else "exec sleep 3600")
         return self._replicas[name]
 
     def ask(self, port: int) -> str:

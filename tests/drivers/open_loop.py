@@ -87,6 +87,16 @@ class Running:
     def elapsed(self) -> float:
         return time.monotonic() - self._start
 
+    def least_in_flight(self, since: float, until: float) -> int:
+        """How many requests there were at least at any time between two moments, once all are answered."""
+        edges = [(one.begun, 1) for one in self.answers] + [(one.begun + one.took, -1) for one in self.answers]
+        now, seen = 0, []
+        for at, step in sorted(edges):
+            now += step
+            if since <= at <= until:
+                seen.append(now)
+        return min(seen, default=0)
+
     def summary(self) -> str:
         """What was asked and what was lost, each lost request with the phase it began in."""
         took = sorted(one.took for one in self.answers) or [0.0]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import docker
 import pytest
+from answering import SLOW
 from gateway_contract import TALK, WEB, add, config, drain, remove, seen, serving, up, weigh
 from gateway_worlds import HaproxyWorld, look
 from open_loop import Load, Running, loaded
@@ -18,8 +19,6 @@ from worlds import engine as person
 from reconciler.errors import Refused
 from reconciler.model.plan import LoadGateway, StageGateway
 from reconciler.model.traffic import Check, Listener, TrafficConfig
-
-SLOW = "/cgi-bin/slow"
 
 only_oldest = pytest.mark.parametrize("world", ["2.6"], indirect=True)
 """For what does not differ between versions and takes its time."""
