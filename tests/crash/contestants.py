@@ -36,7 +36,10 @@ class Ours:
         self._remote, self._clone = lane.directory / "repository.git", lane.directory / "clone"
         pipe = subprocess.PIPE
         variables = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        self._ready = subprocess.Popen((sys.executable, READY), stdin=pipe, stdout=pipe, text=True, env=variables)
+        words = (sys.executable, str(READY))
+        if operation.gateway:
+            words = _without_volumes(lane, words)
+        self._ready = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=variables)
         self.again: Command = self._ours("apply", str(self._remote))
         self.command: Command = self._ours(*operation.verb, "--source", str(self._remote)) if operation.verb else self.again
 
@@ -50,7 +53,7 @@ class Ours:
         git(self._clone, "init", "--quiet", "--bare", "--initial-branch=main", str(self._remote))
         (self._clone / "reconciler.yaml").write_text(ENVIRONMENT.format(project=self._lane.project))
         self._push(self._operation.before)
-        done = self.again(self._lane.socket).end()
+        done = self._ours("apply", str(self._remote), gateway=0)(self._lane.socket).end()
         self._push(self._operation.after)
         return self.again(self._lane.socket).end() if self._operation.verb and done.code == 0 else done
 
@@ -78,10 +81,21 @@ class Ours:
         git(self._clone, "commit", "--quiet", "--message", "change")
         git(self._clone, "push", "--quiet", str(self._remote), "main")
 
-    def _ours(self, *words: str) -> Command:
+    def _ours(self, *words: str, gateway: int = 1) -> Command:
+        """Return a command line; `gateway` says whether its gateway is the one from before (0) or from after."""
         directory = self._lane.directory
+        image = {"RECONCILER_GATEWAY_IMAGE": self._operation.gateway[gateway]} if self._operation.gateway else {}
         variables = {"HOME": str(directory), "PATH": os.environ["PATH"], "RECONCILER_STATE": str(directory / "state")}
-        return lambda engine: Fork(self._ready, words, {**variables, "DOCKER_HOST": f"unix://{engine}"}, directory)
+        return lambda engine: Fork(self._ready, words, {**variables, **image, "DOCKER_HOST": f"unix://{engine}"}, directory)
+
+
+def _without_volumes(lane: Lane, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words that start a process which sees no volume of the engine, as on another host.
+
+    What it says to a gateway goes through the engine then, call by call, where it can be counted and cut.
+    """
+    volumes = f"{lane.engine.info()['DockerRootDir']}/volumes"
+    return ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', volumes, *words)
 
 
 class Fork:
@@ -160,7 +174,7 @@ class Program:
 
 
 def _write(file: Path, compose: str, lane: Lane) -> None:
-    file.write_text(compose.replace("PROJECT", lane.project))
+    file.write_text(compose.replace("PROJECT", lane.project).replace("PORT", str(lane.port)))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ class Operation:
     verb       words of the command that does it, `apply` where there is none
     forgotten  what is there afterwards when the state directory was lost, and with it what was kept back
     composes   whether docker compose has the like
+    gateway    the image of the gateway before and after, () where there is none; PORT is a port that it may have
     """
 
     name: str
@@ -28,6 +29,7 @@ class Operation:
     verb: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
     composes: bool = True
+    gateway: tuple[str, ...] = ()
 
 
 _SERVICE = """
@@ -169,3 +171,43 @@ OPERATIONS = (
         composes=False,
     ),
 )
+
+
+# --- behind the gateway ------------------------------------------------------------------------------------------------
+
+
+def _served(version: int = 1, replicas: int = 2, rollout: str = "", check: str = "true") -> str:
+    return f"""name: PROJECT
+services:
+  web:{_service(version, check).replace('[sleep, "100000"]', "[httpd, -f]")}
+    ports: ["PORT:80"]
+    x-traffic: gateway
+    deploy: {{replicas: {replicas}}}
+{rollout}"""
+
+
+_BLUE_GREEN = "    x-rollout: {strategy: blue-green, blue_green: {keep_old: 1s}}\n"
+_CANARY = "    x-rollout: {strategy: canary, canary: {steps: [{weight: 20, pause: 1s}, {weight: 50, pause: 1s}]}}\n"
+_OLDEST, _NEWER = "local/haproxy:2.6", "local/haproxy:3"
+
+
+def _serving(version: int, replicas: int) -> tuple[str, ...]:
+    """Return what is there when so many replicas serve, and the gateway sends to each of them alike, and to nobody else."""
+    slots = range(1, replicas + 1)
+    webs = (f"web-{number} version {version} healthy on default" for number in slots)
+    return (*webs, *(f"web-{number} gets 100 of port 80" for number in slots), _DEFAULT)
+
+
+def _behind(name: str, before: str, after: str, wanted: tuple[str, ...], image: str = _OLDEST, **more: bool) -> Operation:
+    return Operation(f"gateway: {name}", before, after, wanted, composes=False, gateway=(_OLDEST, image), **more)
+
+
+BEHIND_THE_GATEWAY = (
+    _behind("rolling", _served(1), _served(2), _serving(2, 2)),
+    _behind("blue-green", _served(1, 2, _BLUE_GREEN), _served(2, 2, _BLUE_GREEN), _serving(2, 2)),
+    _behind("canary", _served(1, 2, _CANARY), _served(2, 2, _CANARY), _serving(2, 2)),
+    _behind("a broken version", _served(1), _served(2, check="false"), _serving(1, 2), kept_back=True),
+    _behind("scale down", _served(replicas=3), _served(replicas=1), _serving(1, 1)),
+    _behind("another image", _served(), _served(), _serving(1, 2), _NEWER),
+)
+"""What no other tool has the like of: each call is made through the engine here, what is said to the gateway among them."""

@@ -7,7 +7,7 @@ import signal
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,10 +19,16 @@ import docker.utils
 from fault_proxy import Drop, FaultProxy, fault_proxy, nth
 from operations import Operation
 from surroundings import Outcome, remove_container, remove_labelled
+from waiting import free_port
 from worlds import SOCKET
 
 from reconciler.drivers.clock import SystemClock
+from reconciler.drivers.docker import connect
+from reconciler.drivers.haproxy import HaproxyGateway
+from reconciler.errors import ReconcilerError
 from reconciler.model import labels
+from reconciler.model.desired import GATEWAY_STACK
+from reconciler.model.traffic import Admission, server_name
 
 SETTLE_SECONDS = 10.0
 """What a contestant does not wait for, such as health, has so long to come about."""
@@ -46,7 +52,8 @@ class Point:
 class Lane:
     """Where one operation at a time is tried: a project of its own, a directory, the engine and the proxy in front of it.
 
-    `foreign` tells all about what somebody else has on the engine.
+    port     one that a gateway may have
+    foreign  tells all about what somebody else has on the engine
     """
 
     project: str
@@ -55,6 +62,7 @@ class Lane:
     socket: Path
     proxy: FaultProxy
     proxied: Path
+    port: int
     foreign: Callable[[], Sequence[object]]
 
 
@@ -67,7 +75,13 @@ def lane(project: str, directory: Path) -> Iterator[Lane]:
         foreigners(engine, project) as foreign,
         fault_proxy(listens) as proxy,
     ):
-        yield Lane(project, directory, engine, SOCKET, proxy, listens, foreign)
+        proxy.only_look = _only_look
+        yield Lane(project, directory, engine, SOCKET, proxy, listens, free_port(""), foreign)
+
+
+def _only_look(words: Sequence[str]) -> bool:
+    """Say of a program that is run in a gateway's container whether it only asks HAProxy something."""
+    return words[-1].rpartition("@!")[2].lstrip("0123456789 ").startswith("show ")
 
 
 class Running(Protocol):
@@ -176,6 +190,7 @@ def _there(engine: docker.APIClient, project: str) -> Iterator[str]:
     for volume in engine.volumes(filters={"name": f"^{project}"})["Volumes"] or ():
         yield f"volume {_short(volume['Name'], project)}"
     yield from (f"ran {version}" for version in _runs(engine, containers))
+    yield from _sent_to(engine, containers, project)
 
 
 def _containers(engine: docker.APIClient, project: str) -> set[str]:
@@ -191,6 +206,17 @@ def _said(container: Mapping[str, Any], project: str) -> str:
     version = next(one for one in container["Config"]["Env"] if one.startswith("VERSION=")).partition("=")[2]
     networks = sorted(_short(name, project) for name in container["NetworkSettings"]["Networks"])
     return f"{_short(container['Name'][1:], project)} version {version} {phase} on {' '.join(networks)}"
+
+
+def _sent_to(engine: docker.APIClient, containers: Iterable[Mapping[str, Any]], project: str) -> Iterator[str]:
+    """Say who gets what of the project's gateway, if it has one that answers."""
+    marks = {"label": [f"{labels.ENVIRONMENT}={project}", f"{labels.STACK}={GATEWAY_STACK}"]}
+    names = {server_name(one["Id"]): _short(one["Name"][1:], project) for one in containers}
+    for gateway in engine.containers(filters=marks):
+        with suppress(ReconcilerError):
+            for server in HaproxyGateway(connect().inside(), CLOCK).observe(gateway["Id"]).servers:
+                share = server.weight if server.admission is Admission.READY else 0
+                yield f"{names.get(server.name, server.name)} gets {share} of port {server.port}"
 
 
 def _short(name: str, project: str) -> str:

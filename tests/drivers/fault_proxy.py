@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import select
 import socket
@@ -87,8 +88,12 @@ class FaultProxy:
     calls: list[Call] = field(default_factory=list)
     spoilt: list[Call] = field(default_factory=list)
     """The calls that a rule was about."""
+    only_look: Callable[[tuple[str, ...]], bool] = lambda words: False
+    """Says of the words of a program that is run in a container whether it changes nothing."""
 
     _counted: int = 0
+    _looking: set[str] = field(default_factory=set)
+    """The ids of such programs."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _silent: set[str] = field(default_factory=set)
@@ -122,10 +127,10 @@ class FaultProxy:
         """Keep from the clients, from now on, what follows the head of an answer of this path; connections stay."""
         self._silent.add(path)
 
-    def _heard(self, method: str, target: str) -> tuple[Call, Effect | None]:
+    def _heard(self, method: str, target: str, body: bytes) -> tuple[Call, Effect | None]:
         path = template(target)
         with self._lock:
-            only_reads = not _changes(method, path)
+            only_reads = not _changes(method, path) or self._only_looks(path, target, body)
             self._counted += not only_reads
             call = Call(method, path, _unversioned(target), 0 if only_reads else self._counted)
             self.calls.append(call)
@@ -152,10 +157,10 @@ class FaultProxy:
         """Carry one request and its answer; say whether the connection may carry another."""
         head = client.head()
         method, target, _ = head.first.split(" ", 2)
-        call, effect = self._heard(method, target)
+        request = head.raw, *client.body(head, endless=False)
+        call, effect = self._heard(method, target, b"".join(request[1:]))
         with self._lock:
             self._open[client.socket] = call.path
-        request = head.raw, *client.body(head, endless=False)
         if not self._let_through(client, effect):
             return False
         for piece in request:
@@ -166,6 +171,11 @@ class FaultProxy:
             effect.then()
             return False
         return self._answer(call, client, engine)
+
+    def _only_looks(self, path: str, target: str, body: bytes) -> bool:
+        if path == "/exec/{id}/start":
+            return _unversioned(target).split("/")[2] in self._looking
+        return path == "/containers/{id}/exec" and self.only_look(tuple(json.loads(body)["Cmd"]))
 
     def _let_through(self, client: _End, effect: Effect | None) -> bool:
         match effect:
@@ -189,6 +199,8 @@ class FaultProxy:
         lasts = True
         for number, piece in enumerate(engine.answer(call.method)):
             lasts = piece.lasts
+            if call.path == "/containers/{id}/exec" and not call.change:
+                self._looking.update(re.findall(r'"Id":"(\w+)"', piece.raw.decode("latin-1")))
             if not number or call.path not in self._silent:
                 client.send(piece.raw)
             if piece.hijacked:
