@@ -12,6 +12,7 @@ from reconciler.errors import InvalidState
 
 if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState
+    from reconciler.wiring import Workplace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every error and warning, then one line that sums them up. Returns 1 when there is an error."""
     try:
-        desired = _loaded(args)
+        desired = _loaded(place_of(args))
     except InvalidState as error:
         say(FORMATS[args.format](error.problems, counted(error.problems)))
         return 1
@@ -34,16 +35,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _loaded(args: argparse.Namespace) -> DesiredState:
-    place = place_of(args)
+def _loaded(place: Workplace) -> DesiredState:
+    from reconciler.load.certificate import expired
+
     source = place.source()
     revision = source.fetch()
-    return place.load()(source.files(revision.id), revision)
+    desired = place.load()(source.files(revision.id), revision)
+    if outdated := tuple(expired(desired, place.clock().now())):
+        raise InvalidState(outdated)
+    return desired
 
 
 def _described(desired: DesiredState) -> str:
-    services = sum(len(stack.services) for stack in desired.stacks)
-    return f"{desired.environment.name}, {_many(len(desired.stacks), 'stack')}, {_many(services, 'service')}"
+    """The gateway's stack stands in no file that could be wrong."""
+    from reconciler.model.desired import GATEWAY_STACK
+
+    stacks = [stack for stack in desired.stacks if stack.name != GATEWAY_STACK]
+    services = sum(len(stack.services) for stack in stacks)
+    return f"{desired.environment.name}, {_many(len(stacks), 'stack')}, {_many(services, 'service')}"
 
 
 def _many(number: int, noun: str) -> str:

@@ -196,13 +196,13 @@ def _take_services(document: dict[str, Any], names: tuple[str, ...]) -> dict[str
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
-    """Drop the resources no service uses, as Compose's commands do."""
+    """Drop the resources no service uses, as Compose's commands do. What a route of ours names is used, too."""
     services = document["services"].values()
     used = {
         "networks": {name for service in services for name in service.get("networks") or ()},
         "volumes": {volume.get("source") for service in services for volume in service.get("volumes", ())},
         "configs": {config.get("source") for service in services for config in service.get("configs", ())},
-        "secrets": {secret.get("source") for service in services for secret in _secrets(service)},
+        "secrets": {name for service in services for name in (*_secrets(service), _route_key(service))},
         "models": {name for service in services for name in service.get("models", ())},
     }
     kept = dict(document)
@@ -211,5 +211,14 @@ def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value or name not in used}
 
 
-def _secrets(service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*service.get("secrets", ()), *service.get("build", {}).get("secrets", ())]
+def _secrets(service: Mapping[str, Any]) -> list[str]:
+    secrets = (*service.get("secrets", ()), *service.get("build", {}).get("secrets", ()))
+    return [secret.get("source") for secret in secrets]
+
+
+def _route_key(service: Mapping[str, Any]) -> str:
+    """Return the secret that holds the private key of a service's route, "" for none; nobody has checked the route yet."""
+    found: Any = service.get("x-route")
+    for key in ("tls", "key"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""

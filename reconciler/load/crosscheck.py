@@ -116,7 +116,7 @@ def _hooks(part: Part, path: Path, service: Mapping[str, Any], extensions: Exten
 
 
 def _gateway(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
-    yield from mistakes(service, extensions, part.project.marks, path)
+    yield from mistakes(service, extensions, part.project, path)
 
 
 def _fixed_ports(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import Mark, Problem
+from reconciler.load.compose import Project
 from reconciler.load.notes import Path
+from reconciler.load.payload import networks_by_priority
 from reconciler.load.places import problem_at
 from reconciler.load.strict import most_replicas
 from reconciler.model.desired import Entrusted, Entry, Routing, Service
+from reconciler.model.traffic import BRIDGE
 
 OVERLAPPING = ("blue-green", "canary")
 """Strategies under which old and new replicas serve at once."""
@@ -108,10 +111,9 @@ def _left(port: str, bound: Iterable[Mapping[str, Any]], held: set[tuple[int, in
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def mistakes(
-    service: Mapping[str, Any], extensions: Mapping[str, Any], marks: Mapping[Path, Mark], path: Path
-) -> Iterator[Problem]:
+def mistakes(service: Mapping[str, Any], extensions: Mapping[str, Any], project: Project, path: Path) -> Iterator[Problem]:
     """Yield what keeps a service from the gateway that should hold its ports."""
+    marks = project.marks
     traffic, (why, _) = extensions.get("x-traffic", {}), why_entrusted(service, extensions)
     at = (*path, "x-route" if "x-route" in extensions else "x-traffic" if traffic.get("mode") == "gateway" else "ports")
     if traffic.get("mode") == "gateway" and not why:
@@ -133,6 +135,21 @@ def mistakes(
     if mode := service.get("network_mode"):
         hint = "put the service on a network, or say x-traffic: direct"
         yield problem_at("R210", f"the gateway does not reach a service with network_mode: {mode}", marks, at, hint)
+    if found := _far_network(service, project):
+        key, driver = found
+        hint = "give a bridge network the highest `priority`, or say x-traffic: direct"
+        message = f"the gateway reaches containers on bridge networks, and {key}, the first one, is {driver}"
+        yield problem_at("R210", message, marks, (*path, "networks", key), hint)
+
+
+def _far_network(service: Mapping[str, Any], project: Project) -> tuple[str, str] | None:
+    """Return the first network and its driver where the host is not on it; of an external one only the engine knows."""
+    networks = service.get("networks") or {}
+    if not networks or service.get("network_mode"):
+        return None
+    key = networks_by_priority(networks)[0]
+    driver = ((project.document.get("networks") or {}).get(key) or {}).get("driver") or BRIDGE
+    return None if driver == BRIDGE else (key, driver)
 
 
 def _unjudged(extensions: Mapping[str, Any], marks: Mapping[Path, Mark], path: Path, why: str) -> Iterator[Problem]:

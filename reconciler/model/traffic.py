@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 HEAVIEST = 256
@@ -17,6 +18,9 @@ DIRECTORY = "/gateway"
 CONFIG = "gateway.cfg"
 ADMIN_SOCKET = "admin.sock"
 MASTER_SOCKET = "master.sock"
+
+BRIDGE = "bridge"
+"""The driver of the networks on which the host, and so the gateway, reaches containers."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
@@ -53,10 +57,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate with its chain and its private key, PEM, as one text; `name` is content-addressed."""
+    """A certificate with its chain and its private key, PEM, as one text; `name` is content-addressed, `expires` is UTC."""
 
     name: str
     pem: bytes = field(repr=False)
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.model.catalog import Entry
-from reconciler.model.desired import DesiredState, Kind, Stack
+from reconciler.model.desired import DesiredState, Kind, Service, Stack
 from reconciler.model.history import History
 from reconciler.model.observed import ObservedState
-from reconciler.model.plan import Action, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
+from reconciler.model.plan import Action, Blocked, Plan, RemoveImage, RemoveInstance, RemoveNetwork, RemoveVolume
 from reconciler.plan import traffic
 from reconciler.plan.discovery import announced, entries
 from reconciler.plan.draft import Draft
@@ -21,7 +21,7 @@ from reconciler.plan.memory import Memory
 from reconciler.plan.moved import moved_away
 from reconciler.plan.namespaces import blocked_by_owner
 from reconciler.plan.order import needs_first, owners
-from reconciler.plan.preflight import blocked_by_engine
+from reconciler.plan.preflight import blocked_by_engine, blocked_by_network
 from reconciler.plan.prune import plan_prune
 from reconciler.plan.registration import plan_registration
 from reconciler.plan.resources import plan_content, plan_image, plan_networks, plan_volumes
@@ -29,6 +29,7 @@ from reconciler.plan.rollback import held as rolled_back
 from reconciler.plan.rollout import roll
 from reconciler.plan.succession import in_turn, succeed
 from reconciler.plan.suspended import held_back, suspension_of
+from reconciler.plan.traffic.listening import blocked_by_holder
 from reconciler.plan.upkeep import tend
 from reconciler.plan.view import ServiceView, World, build_views
 from reconciler.plan.windows import Within, overruled, within_windows
@@ -156,7 +157,7 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
     if service.id in world.frozen:
         tend(work)
         return
-    if blocked := blocked_by_engine(service, world.observed.engine):
+    if blocked := _held_off(world, service):
         draft.blocked.append(blocked)
         return
     if _waits_for_retry(work):
@@ -173,6 +174,15 @@ def _plan_service(world: World, view: ServiceView, draft: Draft) -> None:
             return
         plan_content(world, view, draft)
     _plan_containers(work)
+
+
+def _held_off(world: World, service: Service) -> Blocked | None:
+    """Return what a person must see to before any container of the service is touched."""
+    return (
+        blocked_by_engine(service, world.observed.engine)
+        or blocked_by_network(service, world.observed.networks)
+        or blocked_by_holder(world, service)
+    )
 
 
 def _plan_containers(work: Work) -> None:

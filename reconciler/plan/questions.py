@@ -10,6 +10,7 @@ from reconciler.model.history import History
 from reconciler.model.observed import ObservedState, Questions
 from reconciler.plan.memory import Memory
 from reconciler.plan.planner import counts_now, survey
+from reconciler.plan.traffic.listening import listens_anew
 from reconciler.plan.view import ServiceView
 
 ASK_REGISTRY_EVERY = timedelta(hours=1)
@@ -35,7 +36,8 @@ def questions(
     unproven = [view for view in world.views.values() if not view.proven]
     images = set(_origins(unproven, observed)) - observed.images.keys()
     contents = frozenset(ask for view in unproven for member in view.members for ask in member.comparison.asks)
-    neighbours = observed.neighbours is None and any(_makes_something(view) for view in restless)
+    makes = any(_makes_something(view) for view in restless) or listens_anew(world)
+    neighbours = observed.neighbours is None and makes
     return Questions(frozenset(images), contents, neighbours)
 
 

@@ -132,7 +132,7 @@ class Work:
         """Block the service where a foreign container has its name or holds its host port."""
         service = self.view.service
         for neighbour in self.world.observed.neighbours or ():
-            owner = _owner(neighbour)
+            owner = owner_of(neighbour)
             if neighbour.name == name:
                 hint = (
                     f"adopt it (`adopt: [{_project(neighbour)}]`), rename it, or remove it"
@@ -185,7 +185,8 @@ def _clash(neighbour: Neighbour, container: object) -> str:
     return min((f"{port}/{protocol}" for _, port, protocol in neighbour.ports if f"{port}/{protocol}" in wanted), default="")
 
 
-def _owner(neighbour: Neighbour) -> str:
+def owner_of(neighbour: Neighbour) -> str:
+    """Say in words whose a container is that is not ours."""
     if environment := neighbour.labels.get(labels.ENVIRONMENT):
         return f"environment {environment!r} of another reconciler"
     if project := _project(neighbour):

@@ -201,7 +201,11 @@ def _networks(case: dict[str, Any], observed: ObservedState, instances: dict[str
     """Those of the case take the place of the ones that would be there."""
     said = {
         name: ObservedNetwork(
-            new_id(name), name, one.get("labels", {}), users=frozenset(instances[user].id for user in one.get("users", ()))
+            new_id(name),
+            name,
+            one.get("labels", {}),
+            one.get("detail", {}),
+            users=frozenset(instances[user].id for user in one.get("users", ())),
         )
         for name, one in case.get("networks", {}).items()
     }

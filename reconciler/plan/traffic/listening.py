@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from reconciler.model.desired import GATEWAY_STACK, Service
 from reconciler.model.history import Backoff
-from reconciler.model.observed import Instance
-from reconciler.model.plan import Action, LoadGateway, StageGateway, StartInstance, Verb
+from reconciler.model.observed import Instance, Neighbour
+from reconciler.model.plan import Action, Blocked, LoadGateway, StageGateway, StartInstance, Verb
 from reconciler.model.traffic import Backend, Layer, Listener, Route, TrafficConfig
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
 from reconciler.plan.traffic.names import backend_name, backends, target_of_gateway
 from reconciler.plan.view import World
-from reconciler.plan.work import held_ports
+from reconciler.plan.work import held_ports, owner_of
 
 GROUP = f"{GATEWAY_STACK}/listeners"
 LOAD = f"{GROUP}/load"
@@ -66,7 +66,7 @@ def give_up_ports(world: World, draft: Draft) -> None:
     gateway = world.observed.gateway
     if gateway is None:
         return
-    without = _held(world)
+    without = {**_held(world), **_taken(world)}
     config = wanted_config(world, without)
     wanted = {listener.name for listener in wanted_config(world).listeners}
     gone = sorted(set(gateway.listeners) - wanted)
@@ -82,7 +82,8 @@ def listen(world: World, draft: Draft) -> None:
     _say_what_is_waited_for(world, draft, held)
     if gateway is None or any(action.id == LOAD for action in draft.actions):
         return
-    now = wanted_config(world, held)
+    foreign = _taken(world)
+    now = wanted_config(world, {**held, **foreign})
     if now.digest != gateway.running:
         _load(world, draft, now, "the gateway does not run with this yet")
         return
@@ -91,7 +92,7 @@ def listen(world: World, draft: Draft) -> None:
         return
     freed = {name: draft.provides[_port(name)] for name in held if _is_freed(world, draft, name)}
     if freed:
-        config = wanted_config(world, held.keys() - freed.keys())
+        config = wanted_config(world, (held.keys() | foreign.keys()) - freed.keys())
         _load(world, draft, config, f"{', '.join(sorted(freed))} moves to the gateway", freed.values())
 
 
@@ -118,6 +119,44 @@ def _held(world: World) -> dict[str, Instance]:
     return {one.name: holders[f"{one.port}/tcp"] for one in listeners if f"{one.port}/tcp" in holders}
 
 
+def blocked_by_holder(world: World, service: Service) -> Blocked | None:
+    """Return why the gateway cannot listen where a service wants it to: a container that is not ours holds the port."""
+    for entry in service.entrusted.entries if service.entrusted else ():
+        if holder := _holder(world, Listener(entry.address, entry.port)):
+            message = f"host port {entry.port}/tcp is held by {holder.name}, which belongs to {owner_of(holder)}"
+            mark = service.mark("ports", "x-route")
+            return Blocked(service.id, "R133", message, "stop it, or publish another port", mark)
+    return None
+
+
+def listens_anew(world: World) -> bool:
+    """Say whether a gateway that runs is to listen where it does not yet."""
+    gateway = world.observed.gateway
+    return gateway is not None and any(one.name not in gateway.listeners for one in wanted_config(world).listeners)
+
+
+def _taken(world: World) -> dict[str, Neighbour]:
+    """Return the wanted listeners that the gateway does not have yet and whose port is held by whom we do not know."""
+    if not world.observed.neighbours:
+        return {}
+    return {one.name: holder for one in wanted_config(world).listeners if (holder := _holder(world, one))}
+
+
+def _holder(world: World, listener: Listener) -> Neighbour | None:
+    if world.observed.gateway and listener.name in world.observed.gateway.listeners:
+        return None
+    for neighbour in world.observed.neighbours or ():
+        for address, port, protocol in neighbour.ports:
+            if (port, protocol) == (listener.port, "tcp") and _overlap(address, listener.address):
+                return neighbour
+    return None
+
+
+def _overlap(one: str, other: str) -> bool:
+    everywhere = ("", "0.0.0.0", "::")
+    return one in everywhere or other in everywhere or one == other
+
+
 def _port(listener: str) -> str:
     return f"port:{listener.rpartition(':')[2]}/tcp"
 
@@ -141,7 +180,7 @@ def stage(world: World, draft: Draft) -> None:
     starts = [action for action in draft.actions if _starts_gateway(action)]
     if gateway is None or not starts:
         return
-    target, config = target_of_gateway(world.observed), wanted_config(world, _held(world))
+    target, config = target_of_gateway(world.observed), wanted_config(world, {**_held(world), **_taken(world)})
     for action in starts:
         change = StageGateway(target, config)
         draft.need(action.id, (draft.act(f"{action.id}/stage", change, action.group, action.reasons, action.needs),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from reconciler.errors import Mark
 from reconciler.model.desired import Entry, Service
@@ -13,6 +14,10 @@ from reconciler.plan.draft import Draft
 from reconciler.plan.view import World
 
 GATEWAY, CONTAINERS = "the gateway", "its containers"
+
+
+RENEWAL = timedelta(days=14)
+"""How long before it expires a certificate is spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Held:
 
 def tell(world: World, draft: Draft) -> None:
     """Add to what is planned for a service which of its ports come, go or move, and a note about who bypasses the gateway."""
+    for view in world.views.values():
+        draft.notes.extend(_about_certificate(view.service, world.now))
     gated = any(view.service.entrusted for view in world.views.values())
     for service in (view.service for view in world.views.values() if view.service.id in draft.groups):
         group = draft.groups[service.id]
@@ -40,6 +47,14 @@ def tell(world: World, draft: Draft) -> None:
                 f"{service.id}: east-west: not gated: Docker's DNS leads {', '.join(callers)} also to those of its "
                 f"{service.replicas} replicas that are just starting or stopping"
             )
+
+
+def _about_certificate(service: Service, now: datetime) -> Iterator[str]:
+    routing = service.entrusted.routing if service.entrusted else None
+    expires = routing.certificate.expires if routing and routing.certificate else None
+    if expires and expires - now < RENEWAL:
+        said = "expired" if expires <= now else "expires"
+        yield f"{service.id}: its certificate {said} on {expires:%Y-%m-%d}: renew it"
 
 
 def _news(before: Service | None, service: Service, gated: bool) -> Iterator[Reason]:
