@@ -1,7 +1,8 @@
 # The few commands people need. Everything runs in the active virtual environment, else in .venv.
 BIN := $(or $(VIRTUAL_ENV),.venv)/bin
 
-.PHONY: help demo test test-crash test-traffic test-newer test-faults test-long test-soak test-mutants lint schemas images clean
+.PHONY: help demo test test-crash test-rollouts test-traffic test-newer test-faults test-long test-soak test-mutants lint schemas \
+	images clean
 
 help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
@@ -24,6 +25,10 @@ test-traffic: ## Count what clients lose while what is behind the gateway change
 	@.ci/prepare --engine --images --gateways
 	@PYTHONPATH=.:tests/engine:tests/drivers $(BIN)/python -m benchmarks.traffic $(or $(ARGS),--requests 600 "rolling update" \
 	  "canary to 100 %" "gateway's image" "reconciler killed" "state lost" "a replica crashes")
+
+test-rollouts: ## Kill us at every change behind a gateway in memory, in every way, and play many random rollouts
+	@.ci/prepare
+	RECONCILER_CRASH_POINTS=all RECONCILER_HISTORIES=10000 $(BIN)/python -m pytest $(or $(ARGS),tests/properties/test_traffic_*.py)
 
 test-newer: ## Run the tests that need an engine on a newer one, which is started beside the machine's own
 	@.ci/prepare --neighbours

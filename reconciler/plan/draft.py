@@ -74,9 +74,11 @@ class Draft:
 
     def need(self, id: str, needs: Iterable[str]) -> None:
         """Let an action that was added before need others, too."""
-        after = tuple(needs)
-        known = ((one, (*one.needs, *after) if one.id == id else one.needs) for one in self.actions)
-        self.actions = [replace(one, needs=tuple(dict.fromkeys(all_needs))) for one, all_needs in known]
+        more = tuple(needs)
+        if more:
+            self.actions = [
+                replace(one, needs=tuple(dict.fromkeys((*one.needs, *more)))) if one.id == id else one for one in self.actions
+            ]
 
     def present(self, *ids: str) -> tuple[str, ...]:
         """Return those of the ids that are actions of this plan."""

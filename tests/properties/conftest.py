@@ -1,4 +1,4 @@
-"""How much was played, and how many mutants were found?"""
+"""How much was played, how often was the reconciler killed, and how many mutants were found?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAYED = ("histories", "steps", "turns", "changes")
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print after the tests what they recorded."""
-    lines = (*_played(terminalreporter), *_caught(terminalreporter))
+    lines = (*_played(terminalreporter), *_recovered(terminalreporter), *_caught(terminalreporter))
     if lines:
         terminalreporter.section("Random histories")
         for line in lines:
@@ -27,6 +27,13 @@ def _played(terminal: TerminalReporter) -> Iterator[str]:
         played.update({name: count for name, count in _recorded(report) if name in PLAYED})
     if played:
         yield ", ".join(f"{played[name]} {name}" for name in PLAYED)
+
+
+def _recovered(terminal: TerminalReporter) -> Iterator[str]:
+    passed, failed = terminal.stats.get("passed", []), terminal.stats.get("failed", [])
+    points = sum(count for report in passed for name, count in _recorded(report) if name == "points")
+    if points:
+        yield f"crash points behind the gateway: {points}" + (f"; {len(failed)} tests failed" if failed else "")
 
 
 def _caught(terminal: TerminalReporter) -> Iterator[str]:

@@ -104,13 +104,16 @@ class MemoryGateway:
 
     def sends_to(self, port: int) -> dict[str, int]:
         """Return who gets requests at a port of the host, by container name, and with which weight: {} for nobody."""
-        process = next(reversed(self._processes.values()), Process(""))
-        config = process.config or TrafficConfig()
+        config = self._front.config or TrafficConfig()
         listener = next((one for one in config.listeners if one.port == port), None)
         names = {listener.backend, *(route.backend for route in listener.routes)} if listener else set()
-        servers = [one for one in process.servers.values() if one.backend in names and one.admission is Admission.READY]
+        servers = [one for one in self._front.servers.values() if one.backend in names and one.admission is Admission.READY]
         found = [(one, self._at(one.address)) for one in servers if one.weight and self._seen(one).check is Check.UP]
         return {container.name: one.weight for one, container in found if container}
+
+    def servers(self) -> tuple[ObservedServer, ...]:
+        """Return what whoever takes new requests now knows of its servers, whether or not it answers us."""
+        return tuple(self._seen(one) for _, one in sorted(self._front.servers.items()))
 
     def answer(self, name: str, count: int, failed: int = 0, response_ms: int = 0) -> None:
         """Let a server, by its name, have answered so many requests since, `failed` of them with 5xx, in such a time."""
@@ -119,6 +122,11 @@ class MemoryGateway:
                 if one.name == name:
                     more = Counter({"sessions": count, "2xx": count - failed, "5xx": failed})
                     process.servers[key] = replace(one, totals=dict(more + Counter(one.totals)), response_ms=response_ms)
+
+    @property
+    def _front(self) -> Process:
+        """The one that began last: it has taken the ports over."""
+        return next(reversed(self._processes.values()), Process(""))
 
     def _call(self, process: Process, change: TrafficChange) -> Callable[[], None]:
         match change:

@@ -7,6 +7,7 @@ put before it. Until then it is left out of the plan, with everything that needs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.model.desired import GATEWAY_STACK
@@ -21,16 +22,25 @@ GRACE_SECONDS = 10.0
 """How long what is in flight may take where the service does not say `stop_grace_period`: as long as the engine's own stop."""
 
 
-def drain_first(world: World, draft: Draft) -> frozenset[str]:
-    """Put draining before every stop. Returns the ids of the containers that are to leave, now or later."""
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Which containers, by id, requests are taken from, now or later; `for_good` are those of them that are removed then."""
+
+    ids: frozenset[str]
+    for_good: frozenset[str]
+
+
+def drain_first(world: World, draft: Draft) -> Leaving:
+    """Put draining before every stop. Returns who is to leave."""
     leaving: dict[str, Action] = {}
     for action in draft.actions:
         if instance := _ended_by(world, action):
             leaving.setdefault(instance.id, action)
+    removed = {action.change.target.id for action in draft.actions if isinstance(action.change, RemoveInstance)}
     for id, action in leaving.items():
         if any(one.id == action.id for one in draft.actions):  # It may have gone with what another one left out.
             _lead_up_to(world, draft, next(one for one in world.observed.instances if one.id == id), action)
-    return frozenset(leaving)
+    return Leaving(frozenset(leaving), frozenset(leaving.keys() & removed))
 
 
 def _ended_by(world: World, action: Action) -> Instance | None:

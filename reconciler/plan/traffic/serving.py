@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model.observed import Instance, Probe
-from reconciler.model.plan import AddServer, DrainServer, RemoveServer, Verb, WeighServer
+from reconciler.model.plan import Action, AddServer, ConnectNetwork, DrainServer, RemoveServer, StartInstance, Verb, WeighServer
 from reconciler.model.traffic import Admission, Backend, Check, ObservedGateway, ObservedServer, server_name
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
@@ -13,6 +13,9 @@ from reconciler.plan.traffic.listening import LOAD, holding
 from reconciler.plan.traffic.names import FULL, GLANCE, address_of, backends, target_of_gateway
 from reconciler.plan.traffic.staged import shares, under_way
 from reconciler.plan.view import ServiceView, World
+
+TRAFFIC = "/traffic"
+"""What the group of a service's servers is called after its id. Those that go before a stop belong to the service's own."""
 
 
 def serves(world: World, view: ServiceView, instance: Instance) -> bool:
@@ -55,6 +58,48 @@ def admit(world: World, draft: Draft, leaving: frozenset[str]) -> None:
                     _admit(world, draft, view, backend, member.instance, wanted)
 
 
+def keep_the_last(world: World, draft: Draft, for_good: frozenset[str]) -> None:
+    """Take requests from nobody who is replaced, or one too many, before somebody else of the service can answer them.
+
+    Who is only restarted, or moves to another network, comes back by being stopped.
+    """
+    for view in world.views.values():
+        for backend in backends(view.service) if view.slots else ():
+            serving = _serving(world, view, backend)
+            less = [action for action in draft.actions if _takes_from(action, backend, serving, for_good)]
+            kept = serving.keys() - {_server_of(action) for action in less}
+            if less and not kept and not any(_gives_to(action, backend) for action in draft.actions):
+                draft.drop(less)
+                names = ", ".join(sorted(one.name for one in serving.values()))
+                draft.wait(view.service.id, f"take requests from {names}", "somebody else can answer them")
+
+
+def _serving(world: World, view: ServiceView, backend: Backend) -> Mapping[str, Instance]:
+    """Return who answers requests now, by name of the server."""
+    found = {server_name(one.instance.id): one.instance for one in view.members if _may_serve(one.instance)}
+    return {
+        name: one for name, one in found.items() if one.probe is not Probe.STARTING and _takes_part(_known(world, backend, one))
+    }
+
+
+def _takes_from(action: Action, backend: Backend, serving: Mapping[str, Instance], for_good: frozenset[str]) -> bool:
+    match action.change:
+        case DrainServer(backend=backend.name, server=server) if server in serving:
+            return serving[server].id in for_good
+        case WeighServer(backend=backend.name, server=server, weight=0):
+            return server in serving
+        case _:
+            return False
+
+
+def _gives_to(action: Action, backend: Backend) -> bool:
+    return isinstance(action.change, WeighServer) and action.change.backend == backend.name and action.change.weight > 0
+
+
+def _server_of(action: Action) -> str:
+    return action.change.server if isinstance(action.change, DrainServer | WeighServer) else ""
+
+
 def raise_first(world: World, draft: Draft) -> None:
     """Let nobody get less before others get more: between the two nobody might be left."""
     gateway = world.observed.gateway
@@ -72,6 +117,14 @@ def raise_first(world: World, draft: Draft) -> None:
                 more.setdefault(change.backend, []).append(action.id)
     for id, backend in less:
         draft.need(id, more.get(backend, ()))
+
+
+def forget_first(draft: Draft) -> None:
+    """Let nobody get an address while the gateway still has a server there that is gone: it would get its requests."""
+    gone = [one.id for one in draft.actions if isinstance(one.change, RemoveServer) and one.group.endswith(TRAFFIC)]
+    comes = [one.id for one in draft.actions if isinstance(one.change, StartInstance | ConnectNetwork)]
+    for id in comes:
+        draft.need(id, gone)
 
 
 def _may_serve(instance: Instance) -> bool:
@@ -137,7 +190,7 @@ def _act(
     why: str,
     needs: tuple[str, ...] = (),
 ) -> None:
-    service, key, reasons = view.service, f"{view.service.id}/traffic", facts(why)
+    service, key, reasons = view.service, f"{view.service.id}{TRAFFIC}", facts(why)
     draft.group(key, service.stack, f"{service.name} traffic", Verb.UPDATE, "at the gateway", reasons)
     if step != "remove" and (backoff := holding(world, key)):
         draft.wait(key, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
