@@ -105,7 +105,9 @@ def _image(part: Part, path: Path, service: Mapping[str, Any], extensions: Exten
 
 def _discovery(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:
     if "x-discovery" in extensions:
-        yield from check_discovery(path, service, extensions["x-discovery"], part.project.marks)
+        trust = entrusted(service, extensions)
+        held = trust.targets if trust else ()
+        yield from check_discovery(path, service, extensions["x-discovery"], held, part.project.marks)
 
 
 def _hooks(part: Part, path: Path, service: Mapping[str, Any], extensions: Extensions) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import Problem
@@ -16,8 +16,8 @@ Values = Mapping[str, Any]
 """A canonical service, or what it says under `x-discovery`."""
 
 
-def check_discovery(path: Path, service: Values, asked: Values, marks: Marks) -> Iterator[Problem]:
-    """Yield why replicas could not be found as a service asks."""
+def check_discovery(path: Path, service: Values, asked: Values, held: Collection[int], marks: Marks) -> Iterator[Problem]:
+    """Yield why replicas could not be found as a service asks; `held` are those of its ports that the gateway holds for it."""
     at = (*path, KEY)
     port, exposed = _port(service, asked), sorted(_exposed(service))
     if not port:
@@ -30,7 +30,7 @@ def check_discovery(path: Path, service: Values, asked: Values, marks: Marks) ->
             yield problem_at("R199", f"the service is not on the network {network}", marks, (*at, "address"))
     elif not port:
         return
-    elif address and not _on_host(service, port, fixed=address == "gateway"):
+    elif address and port not in held and not _on_host(service, port, fixed=address == "gateway"):
         kind = "no fixed port" if address == "gateway" else "nothing"
         message = f"{path[-1]} publishes {kind} of the host for its port {port}"
         yield problem_at("R199", message, marks, (*at, "address"), "publish it under `ports`, or say `address: network:NAME`")

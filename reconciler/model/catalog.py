@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from reconciler.model.traffic import server_name
+
 ENVIRONMENT, STACK, SERVICE, CONTAINER = (
     "reconciler-environment",
     "reconciler-stack",
@@ -57,9 +59,11 @@ class Entry:
 
 
 def without(entries: Iterable[Entry], leaving: Collection[str]) -> tuple[Entry, ...]:
-    """Return the entries with those critical whose container (by id) is about to stop."""
+    """Return the entries with those critical whose container (by id, or its beginning at the gateway) is about to stop."""
+    names = {server_name(one) for one in leaving}
     return tuple(
-        replace(entry, standing=Standing.CRITICAL, output=LEAVING) if entry.instance in leaving else entry for entry in entries
+        replace(entry, standing=Standing.CRITICAL, output=LEAVING) if server_name(entry.instance) in names else entry
+        for entry in entries
     )
 
 

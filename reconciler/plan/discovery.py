@@ -10,8 +10,11 @@ from reconciler.model import catalog
 from reconciler.model.catalog import Entry, Standing
 from reconciler.model.desired import DesiredState, Discovery, Kind, Service
 from reconciler.model.observed import Instance, Phase, Probe
-from reconciler.model.plan import Action, Announcement, RemoveInstance, StartInstance, StopInstance
+from reconciler.model.plan import Action, Announcement, DrainServer, RemoveInstance, StartInstance, StopInstance
+from reconciler.model.traffic import server_name
 from reconciler.plan.readiness import is_ready
+from reconciler.plan.traffic.names import backends
+from reconciler.plan.traffic.standing import SERVES, standing
 from reconciler.plan.view import ServiceView, World
 
 ALIVE = (Phase.RUNNING, Phase.PAUSED, Phase.RESTARTING)
@@ -22,7 +25,8 @@ def entries(world: World) -> tuple[Entry, ...]:
     """Return what the registry says of our containers, by name, then by container.
 
     Every version of a service stands as itself: an old container under the port it was made for. What is ready is
-    passing, what is starting, paused or unhealthy is critical, and what does not run is not there.
+    passing, what is starting, paused or unhealthy is critical, and what does not run is not there. Where the gateway
+    knows a container, it is passing as long as the gateway sends to it.
     """
     last = _last(world.previous)
     found = [*_of_services(world, last), *_of_orphans(world, last)]
@@ -30,9 +34,19 @@ def entries(world: World) -> tuple[Entry, ...]:
 
 
 def leaving(actions: Iterable[Action]) -> frozenset[str]:
-    """Return the ids of the containers that these actions stop."""
-    changes = (action.change for action in actions)
-    return frozenset(change.target.id for change in changes if isinstance(change, StopInstance | RemoveInstance))
+    """Return the containers that these actions stop, or let end what they do: by id, or by its beginning."""
+    return frozenset(id for action in actions if (id := left_by(action)))
+
+
+def left_by(action: Action) -> str:
+    """Return the container that an action takes from those who ask for it: its id, or the beginning; "" for none."""
+    match action.change:
+        case StopInstance(target=target) | RemoveInstance(target=target):
+            return target.id
+        case DrainServer(server=server):
+            return server
+        case _:
+            return ""
 
 
 def announced(found: Iterable[Entry], views: Mapping[str, ServiceView], actions: Iterable[Action]) -> Iterator[Announcement]:
@@ -40,11 +54,13 @@ def announced(found: Iterable[Entry], views: Mapping[str, ServiceView], actions:
 
     `views` are those of the plan's services, by id.
     """
-    passing = {entry.instance: entry for entry in found if entry.standing is Standing.PASSING}
+    passing = {server_name(entry.instance): entry for entry in found if entry.standing is Standing.PASSING}
     for action in actions:
         match action.change:
-            case StopInstance(target) if target.id in passing:
-                yield Announcement(action.group, f"deregister {passing.pop(target.id).title} before it stops")
+            case StopInstance(target) if server_name(target.id) in passing:
+                yield Announcement(action.group, f"deregister {passing.pop(server_name(target.id)).title} before it stops")
+            case DrainServer(server=server) if server in passing:
+                yield Announcement(action.group, f"deregister {passing.pop(server).title} before it gets nothing new")
             case StartInstance(target) if action.group in views and views[action.group].service.discovery:
                 yield Announcement(action.group, f"register {target.name} once it is ready")
             case _:
@@ -81,7 +97,7 @@ def _entry(world: World, service: Service, instance: Instance) -> Iterator[Entry
     place = _place(discovery, service, instance)
     if place is None:
         return
-    trouble = _trouble(instance, service, world.now)
+    trouble = _trouble(instance, service, world.now) or _left_out(world, service, instance)
     yield Entry(
         name=discovery.name,
         id=f"{discovery.name}-{instance.id[:12]}",
@@ -115,12 +131,24 @@ def _trouble(instance: Instance, service: Service, now: datetime) -> str:
     return "is unhealthy" if instance.probe is Probe.UNHEALTHY else "is starting"
 
 
+def _left_out(world: World, service: Service, instance: Instance) -> str:
+    """Say why the gateway sends nothing to it, "" where it does, or has no say; its silence says nothing."""
+    gateway = world.observed.gateway
+    if gateway is None:
+        return ""
+    known = (gateway.server(backend.name, server_name(instance.id)) for backend in backends(service))
+    return next((why for server in known if (why := standing(server)) != SERVES), "")
+
+
 def _place(discovery: Discovery, service: Service, instance: Instance) -> tuple[str, int] | None:
     """Return address and port, None while it has none. The address "" is the host's own."""
     if discovery.network:
         return _on_network(discovery, instance)
     if instance.detail.get("HostConfig", {}).get("NetworkMode") == "host":
         return "", discovery.port
+    for entry in service.entrusted.entries if service.entrusted else ():
+        if entry.target == discovery.port:
+            return entry.address, entry.port
     published = service.container.get("HostConfig", {}).get("PortBindings") if discovery.gateway else _published(instance)
     return _on_host(discovery.port, published or {})
 

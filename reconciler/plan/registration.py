@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from reconciler.model import catalog
 from reconciler.model.catalog import Entry, without
-from reconciler.model.plan import Deregister, Reason, Register, RemoveInstance, StopInstance, Verb
-from reconciler.plan.discovery import leaving
+from reconciler.model.plan import Deregister, Reason, Register, Verb
+from reconciler.model.traffic import server_name
+from reconciler.plan.discovery import leaving, left_by
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
 from reconciler.plan.view import World
@@ -38,7 +39,7 @@ def plan_registration(world: World, found: Iterable[Entry], stopping: Collection
     told: dict[str, str] = {}
     for id, entry in wanted.items():
         if differences := tuple(_differences(there.get(id), entry)):
-            told[entry.instance] = _step(draft, entry, Register(registered.url, entry), differences)
+            told[server_name(entry.instance)] = _step(draft, entry, Register(registered.url, entry), differences)
     for id, entry in there.items():
         if id not in wanted:
             _step(draft, entry, Deregister(registered.url, id), facts(f"{_title(entry)} is not there"))
@@ -84,5 +85,5 @@ def _title(entry: Entry) -> str:
 def _let_stops_wait(draft: Draft, told: Mapping[str, str]) -> None:
     """Until nobody is sent there any more."""
     for number, action in enumerate(draft.actions):
-        if isinstance(action.change, StopInstance | RemoveInstance) and (first := told.get(action.change.target.id)):
+        if first := told.get(server_name(left_by(action))):
             draft.actions[number] = replace(action, needs=(*action.needs, first))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,15 @@ services:
   web:
     image: {image}
     init: true
-    stop_grace_period: 2s
+    stop_grace_period: {grace}
     command: [sh, -c, "mkdir /srv; echo here > /srv/index.html; exec httpd -f -p 8080 -h /srv"]
     expose: ["8080"]
     deploy: {{replicas: {replicas}}}
     healthcheck: {{test: [CMD, wget, -q, -O-, "http://127.0.0.1:8080/"], interval: 1s, timeout: 2s, retries: 1}}
-    x-discovery: {{tags: [web]}}
-"""
+    x-discovery: {{tags: [web], address: "network:default"}}
+{ports}"""
 SECONDS = 60.0
+GATEWAY = "local/haproxy:2.6"
 
 
 @dataclass
@@ -69,12 +72,13 @@ class Shop:
     remote: Remote
     engine: docker.APIClient
     watcher: Watcher
+    port: int = 0
 
     def push(self, replicas: int) -> None:
         settings = f"api: v1\nname: {ENVIRONMENT}\ninterval: 1s\nstacks:\n  shop: {{path: shop}}\n"
-        self.remote.push(
-            {"reconciler.yaml": settings, "shop/compose.yaml": WEB.format(image="busybox:1.36", replicas=replicas)}, "change"
-        )
+        ports = f'    ports: ["127.0.0.1:{self.port}:8080"]\n    x-traffic: gateway\n' if self.port else ""
+        web = WEB.format(image="busybox:1.36", replicas=replicas, ports=ports, grace="20s" if ports else "2s")
+        self.remote.push({"reconciler.yaml": settings, "shop/compose.yaml": web}, "change")
 
     def await_passing(self, *numbers: int) -> None:
         wanted = frozenset(name(number) for number in numbers)
@@ -92,8 +96,9 @@ def name(number: int) -> str:
     return f"registry-on-engine-shop-web-{number}"
 
 
-@pytest.fixture
+@pytest.fixture(params=[False], ids=["direct"])
 def shop(
+    request: pytest.FixtureRequest,
     engine: docker.APIClient,
     busybox_image: str,
     tmp_path: Path,
@@ -102,13 +107,23 @@ def shop(
     command_environment: dict[str, str],
 ) -> Iterator[Shop]:
     clean_environment(ENVIRONMENT)
-    (tmp_path / "shop" / "shop").mkdir(parents=True)
-    (tmp_path / "shop" / "shop" / "compose.yaml").write_text(WEB.format(image=busybox_image, replicas=2))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "README.md").write_text("what is deployed here follows\n")
     remote = git_remote(tmp_path / "shop")
     watcher = Watcher(f"127.0.0.1:{free_port()}")
-    shop = Shop(remote, engine, watcher)
+    shop = Shop(remote, engine, watcher, free_port() if request.param else 0)
     shop.push(2)
-    words = (sys.executable, "-m", "reconciler", "run", remote.url, "--registry-http", watcher.address)
+    words = (
+        sys.executable,
+        "-m",
+        "reconciler",
+        "run",
+        remote.url,
+        "--registry-http",
+        watcher.address,
+        "--gateway-image",
+        GATEWAY,
+    )
     thread = threading.Thread(target=watcher.watch)
     with subprocess.Popen(words, env=command_environment, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -147,6 +162,28 @@ def test_what_stops_or_sickens_leaves_first_and_what_dies_leaves_at_once(shop: S
     print(f"left {lead:.3f} s before it stopped; left {took:.3f} s after it died")
     assert took < 10
     shop.await_passing(1)
+
+
+@pytest.mark.parametrize("shop", [True], ids=["gated"], indirect=True)
+def test_behind_the_gateway_a_replica_is_not_found_any_more_while_it_ends_what_it_has(shop: Shop) -> None:
+    shop.await_passing(1, 2)
+    # Connections go to one replica after the other, so of two each has one.
+    with ExitStack() as held:
+        clients = [held.enter_context(socket.create_connection(("127.0.0.1", shop.port), SECONDS)) for _ in range(2)]
+        began = SystemClock().now().timestamp()
+        shop.push(1)
+        shop.await_passing(1)
+        assert [_asked(client) for client in clients] == ["here", "here"]
+    until(lambda: not shop.engine.containers(all=True, filters={"name": name(2)}), f"{name(2)} is removed", SECONDS)
+    lead = shop.died_at(began, name(2)) - shop.watcher.left_at(name(2))
+    assert lead > 0, f"{name(2)} stopped {-lead:.3f} s before it left the registry"
+
+
+def _asked(client: socket.socket) -> str:
+    """Ask over a connection that is open since long; return the last line of the answer, "" for none."""
+    client.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+    with client.makefile() as answer:
+        return answer.read().rpartition("\n\n")[2].strip()
 
 
 def _entries(shop: Shop) -> list[dict[str, Any]]:

@@ -96,6 +96,10 @@ HOST = "services: {{web: {{image: 'web:1', ports: ['{ports}'], x-discovery: {dis
         ("8088:80", "{address: gateway}", ":8088"),
         ("8088:80", "{address: 'network:default'}", "10.0.0.1:80"),
         ("8088:80/udp", "{}", ":8088"),
+        ("8088:80", "{}, x-traffic: gateway", ":8088"),
+        ("127.0.0.1:8088:80", "{address: gateway}, x-traffic: gateway", "127.0.0.1:8088"),
+        ("8088:80", "{address: 'network:default'}, x-traffic: gateway", "10.0.0.2:80"),
+        ("8088:81", "{port: 80, address: gateway}, x-route: {host: web.example.org, port: 80}", ":80"),
     ],
 )
 def test_the_address_is_the_hosts_or_a_networks(ports: str, discovery: str, place: str) -> None:

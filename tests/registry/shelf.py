@@ -24,7 +24,7 @@ def web(number: int, standing: Standing = Standing.PASSING, **said: Any) -> Entr
         "port": 8080,
         "tags": ("blue",),
         "meta": meta,
-        "instance": f"{number:064x}",
+        "instance": f"{number:012x}".ljust(64, "0"),
         "title": f"shop-web-{number}",
         "service": "shop/web",
     }

@@ -14,7 +14,7 @@ from reconciler.loop import Reconciler
 from reconciler.model import catalog as facts
 from reconciler.model.catalog import Entry, Standing
 from reconciler.model.observed import Probe
-from reconciler.model.plan import Deregister, Register, StartInstance, StopInstance
+from reconciler.model.plan import Deregister, DrainServer, Register, StartInstance, StopInstance, WeighServer
 from reconciler.model.status import Report
 from reconciler.plan.healing import only_healing
 from reconciler.ports import Registry
@@ -30,6 +30,7 @@ services:
     deploy: {{replicas: {replicas}}}
     x-discovery: {{tags: [blue]}}
 """
+GATED = WEB + '    ports: ["8080:8080"]\n    x-traffic: gateway\n'
 FOREIGN = Entry("billing", "billing-1", "10.9.9.9", 9000)
 
 
@@ -40,7 +41,8 @@ class Shop:
         self.place, self.registry, self.allowed = MemoryPlace(), MemoryRegistry("192.0.2.10"), True
         self.registry.known[FOREIGN.id] = FOREIGN
         fresh = self.place.reconciler()
-        applier = Applier(self.place.runtime, self.place.clock, threads=False, registries=self._open)
+        gateway = self.place.gateway
+        applier = Applier(self.place.runtime, self.place.clock, gateway=gateway, threads=False, registries=self._open)
         self.reconciler = Reconciler(replace(fresh.world, registries=self._open), applier)
 
     def _open(self, url: str) -> Registry:
@@ -49,9 +51,9 @@ class Shop:
         assert url == URL
         return self.registry
 
-    def push(self, replicas: int) -> None:
+    def push(self, replicas: int, web: str = WEB) -> None:
         settings = f"api: v1\nname: {ENVIRONMENT}\nstacks: {{shop: {{path: .}}}}\nregistry: {{type: consul, url: '{URL}'}}\n"
-        self.place.push_files({"reconciler.yaml": settings, "compose.yaml": WEB.format(replicas=replicas)})
+        self.place.push_files({"reconciler.yaml": settings, "compose.yaml": web.format(replicas=replicas)})
 
     def turn(self) -> Report:
         self.reconciler.refresh()
@@ -84,6 +86,23 @@ def test_every_replica_is_registered_and_nobody_else_touched(shop: Shop) -> None
     assert shop.told() == {"shop-web-1": "passing", "shop-web-2": "passing"}
     assert {one.port for one in shop.registry.known.values() if one != FOREIGN} == {8080}
     assert shop.registry.known[FOREIGN.id] == FOREIGN
+
+
+def test_behind_the_gateway_a_replica_is_told_of_before_it_gets_nothing_new_and_once_it_gets_something() -> None:
+    shop = Shop()
+    shop.push(2, GATED)
+    first = [action for report in shop.settle() if report.plan for action in report.plan.actions]
+    weighed = next(number for number, action in enumerate(first) if isinstance(action.change, WeighServer))
+    early = [action.change for action in first[:weighed] if isinstance(action.change, Register)]
+    assert {one.entry.standing for one in early} == {Standing.CRITICAL}
+    assert shop.told() == {"shop-web-1": "passing", "shop-web-2": "passing"}
+    shop.push(1, GATED)
+    then = [action for report in shop.settle() if report.plan for action in report.plan.actions]
+    drain = next(action for action in then if isinstance(action.change, DrainServer))
+    told = next(action for action in then if isinstance(action.change, Register))
+    assert isinstance(told.change, Register)
+    assert (told.change.entry.standing, told.id in drain.needs) == (Standing.CRITICAL, True)
+    assert shop.told() == {"shop-web-1": "passing"}
 
 
 def test_a_replica_that_goes_is_told_of_before_it_stops_and_taken_out_after(shop: Shop) -> None:

@@ -7,6 +7,7 @@ from reconciler.audit import Ledger
 from reconciler.claim import Claim
 from reconciler.drivers.clock import VirtualClock
 from reconciler.drivers.memory import MemoryRuntime, MemoryStore, Repository, World
+from reconciler.drivers.memory.gateway import MemoryGateway
 from reconciler.load.loading import LoadSettings, load
 from reconciler.loop import Reconciler
 from reconciler.loop import World as Ports
@@ -15,6 +16,7 @@ from reconciler.model.source import Revision
 from reconciler.ports import Files, Source
 
 ENVIRONMENT = "shop"
+GATEWAY_IMAGE = "haproxy:3.2"
 
 
 class MemoryPlace:
@@ -26,10 +28,12 @@ class MemoryPlace:
         self.runtime = MemoryRuntime(self.world)
         self.repository = Repository(self.clock)
         self.store = MemoryStore()
+        self.gateway = MemoryGateway(self.world)
         self.loads = 0
         for version in ("web:1", "web:2"):
             self.world.image(version, health_after=3)
         self.world.image("web:sick", never_healthy=True)
+        self.world.image(GATEWAY_IMAGE)
 
     def push(self, image: str, subject: str = "change") -> Revision:
         """Ask for one service `web` of this image."""
@@ -43,8 +47,8 @@ class MemoryPlace:
 
     def reconciler(self, source: Source | None = None) -> Reconciler:
         """Return a new loop, as a new process has it."""
-        ports = Ports(source or self.repository, self._load, self.runtime, self.store, self.clock)
-        return Reconciler(ports, Applier(self.runtime, self.clock, threads=False))
+        ports = Ports(source or self.repository, self._load, self.runtime, self.store, self.clock, self.gateway)
+        return Reconciler(ports, Applier(self.runtime, self.clock, gateway=self.gateway, threads=False))
 
     def claim(self, holder: str) -> Claim:
         """Return somebody's side of the lease."""
@@ -61,4 +65,4 @@ class MemoryPlace:
 
     def _load(self, files: Files, revision: Revision) -> DesiredState:
         self.loads += 1
-        return load(files, revision, LoadSettings(name=ENVIRONMENT))
+        return load(files, revision, LoadSettings(name=ENVIRONMENT, gateway=GATEWAY_IMAGE))

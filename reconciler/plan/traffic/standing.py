@@ -11,6 +11,8 @@ from reconciler.plan.traffic.names import backends
 from reconciler.plan.traffic.telling import named_route
 from reconciler.plan.view import ServiceView, World
 
+SERVES = "serves"
+
 
 @dataclass(frozen=True, slots=True)
 class ServerStanding:
@@ -94,13 +96,16 @@ def _servers(view: ServiceView, backend: str, gateway: ObservedGateway) -> Itera
             server.address,
             server.port,
             server.weight,
-            _standing(server),
+            standing(server),
             server.in_flight,
             server.queued,
         )
 
 
-def _standing(server: ObservedServer) -> str:
+def standing(server: ObservedServer | None) -> str:
+    """Return SERVES, or what keeps requests from a server of the gateway, in words."""
+    if server is None:
+        return "is not known to the gateway yet"
     match server.admission, server.check:
         case Admission.DRAIN, _:
             return "drains"
@@ -110,4 +115,4 @@ def _standing(server: ObservedServer) -> str:
             return "is being checked"
         case _, Check.DOWN:
             return f"is down: {server.said}" if server.said else "is down"
-    return "serves" if server.weight else "stands by"
+    return SERVES if server.weight else "stands by"
