@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,11 @@ from waiting import free_port, until
 from benchmarks import bare
 from benchmarks.places import OURS, Failed, Place
 from benchmarks.repositories import IMAGE, in_environment
+from reconciler.drivers.clock import SystemClock
+from reconciler.drivers.docker import connect
+from reconciler.drivers.haproxy import HaproxyGateway
 from reconciler.model import labels
+from reconciler.model.traffic import Admission, ObservedGateway
 
 DEADLINE_SECONDS = 240.0
 WARM_SECONDS = 3.0
@@ -76,6 +81,10 @@ class Scene:
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
+        self.connect()
+
+    def connect(self) -> None:
+        """Speak to the engine over new connections."""
         self.engine = bare.Engine(str(self.private.socket)) if self.private else bare.Engine()
 
     # --- what is asked for ---
@@ -125,6 +134,14 @@ class Scene:
         """Return the ids of the gateway's containers that run."""
         return [row["Id"] for row in self.containers("gateway") if row["State"] == "running"]
 
+    def seen(self) -> ObservedGateway:
+        """Return what the gateway does. Raises Unreachable when it does not answer."""
+        return HaproxyGateway(connect(f"unix://{self.engine.path}").inside(), SystemClock()).observe(self.gateways()[-1])
+
+    def drains(self) -> bool:
+        """Say whether a replica takes nothing new, and ends what it has."""
+        return any(one.admission is Admission.DRAIN for one in self.seen().servers)
+
     def crash(self, replica: str) -> None:
         """Kill a replica, by the end of its name, and remember which."""
         (row,) = (one for one in self.containers() if one["Names"][0].endswith(replica))
@@ -132,9 +149,15 @@ class Scene:
         self.engine.ask("POST", f"/containers/{row['Id']}/kill")
 
     def lost_with_replicas(self) -> int:
-        """Return how many requests went wrong at replicas that crashed, by the gateway's own log."""
-        lines = self.log_of_gateway().splitlines()
-        return sum(f"/{id[:12]} " in line for line in lines for id in self.crashed if not line.startswith("["))
+        """Return how many requests went wrong at replicas that crashed, by the gateway's own log.
+
+        It also tells of requests that it sent to somebody else then, which nobody noticed.
+        """
+        names = "|".join(id[:12] for id in self.crashed)
+        # After the server and five times come status, bytes, cookies, and who ended it: the server's side, or
+        # we ourselves with a server that was gone.
+        cut = re.compile(rf"/(?:{names}) \S+ -?\d+ \d+ - - [SK]")
+        return sum(bool(cut.search(line)) for line in self.log_of_gateway().splitlines())
 
     def log_of_gateway(self) -> str:
         """Return what the gateways wrote that run now: requests that went wrong, and words of their own."""
@@ -208,8 +231,9 @@ def stage(place: Place, web: Web, *, private: PrivateEngine | None = None, gatew
 @contextmanager
 def clients(port: int, rate: float, requests: int) -> Iterator[Running]:
     """Have clients that ask at this rate for the block, which begins when they all do, and until they asked so often."""
-    # Of the slow requests at least twenty are always in flight: they take two seconds each.
-    load = Load(port, rate=rate, slow=SLOW, slow_every=max(1, int(rate / 13)))
+    # Of the slow requests at least twenty are always in flight: they take two seconds each. Every
+    # odd one is slow, so that both kinds of connections have their share.
+    load = Load(port, rate=rate, slow=SLOW, slow_every=int(rate / 13) | 1)
     with loaded(load) as running:
         time.sleep(WARM_SECONDS)
         yield running

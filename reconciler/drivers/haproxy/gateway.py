@@ -16,6 +16,8 @@ from reconciler.ports import Clock, Inside
 
 STARTING_SECONDS = 20.0
 CLOSING_SECONDS = 5.0
+CONNECTING_SECONDS = 2.5
+"""A bit longer than the config lets HAProxy try to connect to one server before it tries another."""
 
 
 class HaproxyGateway:
@@ -112,7 +114,10 @@ def _drain(console: Console, worker: Worker, at: str) -> None:
 
 
 def _remove(console: Console, worker: Worker, at: str) -> None:
-    """A server can be removed once nothing is attached to it, so what is left is closed."""
+    """A server can be removed once nothing is attached to it, so what is left is closed.
+
+    What only tries to connect goes elsewhere by itself, if it is given the time: nobody answers for a server that crashed.
+    """
     for say in console.elders(worker):
         say(f"set server {at} state maint;shutdown sessions server {at}")
     if not _known(worker, at):
@@ -121,13 +126,16 @@ def _remove(console: Console, worker: Worker, at: str) -> None:
 
     def is_gone() -> bool:
         said = console.current(f"del server {at}").strip()
-        if "connections" not in said:
-            _require_gone(said, at)
-            return True
-        console.current(f"shutdown sessions server {at}")
-        return False
+        if "connections" in said:
+            return False
+        _require_gone(said, at)
+        return True
 
-    if not console.until(is_gone, CLOSING_SECONDS):
+    def is_closed() -> bool:
+        console.current(f"shutdown sessions server {at}")
+        return is_gone()
+
+    if not console.until(is_gone, CONNECTING_SECONDS) and not console.until(is_closed, CLOSING_SECONDS):
         raise Unreachable(f"{at} cannot be removed from the gateway yet: something is still attached to it")
 
 
