@@ -8,8 +8,8 @@ help: ## Show these lines
 	@sed --quiet 's/^\([a-z-]*\): .*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=16
 
 demo: ## See a Git repository become running containers, change, drift and heal
-	@.ci/prepare --engine --images
-	@$(BIN)/reconciler demo
+	@.ci/prepare --engine --images --gateway
+	@RECONCILER_GATEWAY_IMAGE=$(or $(RECONCILER_GATEWAY_IMAGE),local/haproxy:3) $(BIN)/reconciler demo
 
 test: ## Run every check and every test, engine tests included
 	@.ci/prepare --engine --neighbours --images --gateways

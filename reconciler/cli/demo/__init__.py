@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,25 +56,27 @@ def _deploy(stage: Stage) -> None:
     _say("1. a bare Git remote with the example repository, and what the reconciler would do with it")
     stage.prepare(ASSETS / "repository", {"shop": {"WEB_PORT": str(_free_port())}})
     stage.show("plan")
-    _say("2. the loop starts: database, cache, then the migration, three api replicas, worker, web")
+    _say("2. the loop starts: the gateway, database, cache, then the migration, three api replicas, two workers, web")
     stage.start_loop()
     stage.until("everything is there", lambda turn: turn.applied == stage.head)
     _print_version(stage)
 
 
 def _release(stage: Stage) -> None:
-    _say("3. release 1.4.2: the plan as a pull request shows it, then git push: one replica after the other, new before old")
+    _say("3. release 1.4.2, a canary: the plan as a pull request shows it, then git push: a third of the requests, two, all")
     stage.commit(ASSETS / "changes" / "1-release.patch")
     stage.show("plan", "--base", "origin/main", "--head", "HEAD", directory=True)
-    with stage.customers() as customers:
+    with _customers(stage):
         stage.push()
+        stage.until("the first step", lambda turn: "step 1 of 2" in turn.plan)
+        stage.show("status")
         stage.until("the release is out", lambda turn: turn.applied == stage.head)
     _print_version(stage)
-    print(f"   meanwhile {customers.asked} requests were sent, {customers.failed} failed")
-    _say("   a new migration step: the job runs again, once")
+    _say("   a new migration step: the job runs again, once; and a new page, blue-green: the new web gets everything at once")
     stage.commit(ASSETS / "changes" / "2-saucers.patch")
-    stage.push()
-    stage.until("the migration has run", lambda turn: turn.applied == stage.head)
+    with _customers(stage):
+        stage.push()
+        stage.until("the migration has run, and the page is out", lambda turn: turn.applied == stage.head)
 
 
 def _heal(stage: Stage) -> None:
@@ -99,13 +103,12 @@ def _break_a_file(stage: Stage) -> None:
 def _break_a_release(stage: Stage) -> None:
     _say("6. a release that never becomes healthy: the old containers stay, the spec is not tried again")
     stage.commit(ASSETS / "changes" / "3-broken-release.patch")
-    with stage.customers() as customers:
+    with _customers(stage):
         stage.push()
         stage.until("taken back", lambda turn: turn.revision == stage.head and "R130" in turn.plan)
         stage.until("the old release serves", lambda turn: _running(turn, "api", 3))
     stage.show("status")
     _print_version(stage)
-    print(f"   meanwhile {customers.asked} requests were sent, {customers.failed} failed")
     stage.git("revert", "--no-edit", "HEAD")
     stage.push()
     stage.until("mended", lambda turn: turn.applied == stage.head)
@@ -129,6 +132,14 @@ def _all_healthy(turn: Turn, service: str, count: int) -> bool:
 def _running(turn: Turn, service: str, count: int) -> bool:
     services = [one for stack in turn.stacks for one in stack.services if one.name == service]
     return all(one.ready == count for one in services) and bool(services)
+
+
+@contextmanager
+def _customers(stage: Stage) -> Iterator[None]:
+    """Let somebody ask the shop meanwhile, and say how often in vain."""
+    with stage.customers() as customers:
+        yield
+    print(f"   meanwhile {customers.asked} requests were sent, {customers.failed} failed", flush=True)
 
 
 def _print_version(stage: Stage) -> None:

@@ -151,8 +151,9 @@ class Stage:
 
         def shop() -> None:
             while not gone.wait(0.05):
-                seen.asked += 1
-                seen.failed += self.ask("/cgi-bin/api/version").startswith("failed")
+                for path in ("/cgi-bin/api/version", "/index.html"):
+                    seen.asked += 1
+                    seen.failed += self.ask(path).startswith("failed")
 
         customer = threading.Thread(target=shop, daemon=True)
         customer.start()

@@ -95,7 +95,7 @@ def named_route(service: Service, target: int) -> str:
     routing = service.entrusted.routing if service.entrusted else None
     if routing is None or routing.target != target:
         return ""
-    return f"{routing.host or 'every host'}{routing.path}"
+    return f"{routing.host}{routing.path}"
 
 
 def _why_direct(service: Service, published: str, protocol: str, protocols: Iterable[str]) -> str:
