@@ -24,6 +24,7 @@ from reconciler.plan.memory import Memory
 from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
+from reconciler.plan.traffic.sampling import samples
 from reconciler.ports import Catalog, Clock, Depth, Gateway, Registries, Runtime, Source, Store
 from reconciler.reading import Load, Reader
 from reconciler.recollection import Recollection
@@ -32,6 +33,9 @@ from reconciler.steady import Steady, moved
 
 SWEEP_SECONDS = 600.0
 """How often everything is inspected, whatever events and lists say; and how often it is listed at least."""
+
+SAMPLE_SECONDS = 10.0
+"""How often at most the gateway's counters are kept: each time costs a wait for the disk."""
 
 PATIENCE_SECONDS = 5.0
 """How long a turn of the resident loop waits for its own actions before it goes on beside them."""
@@ -86,6 +90,7 @@ class Reconciler:
     only     the one stack that is worked on; "" for all of them
     swept    when everything was inspected last, on the monotonic clock; None: nobody knows what it is like
     listed   when everything was listed last
+    sampled  when the gateway's counters were kept last
     memory   what the last plan found out
     """
 
@@ -97,6 +102,7 @@ class Reconciler:
     only: str = ""
     swept: float | None = None
     listed: float | None = None
+    sampled: float | None = None
     trouble: ReconcilerError | None = field(default=None)
     memory: Memory = field(default_factory=Memory)
     steady: Steady = field(init=False)
@@ -280,6 +286,7 @@ class Reconciler:
         )
         if learned.applied == look.desired.revision.id:
             self.good = look.desired
+        self._sample(look.observed)
         outcomes = tuple(outcome for _, outcome in ended)
         report = Report(
             started=started,
@@ -295,6 +302,14 @@ class Reconciler:
             hint=self.trouble.hint if self.trouble else "",
         )
         return self._keep(report)
+
+    def _sample(self, observed: ObservedState) -> None:
+        """Keep what the gateway has counted, for whoever asks for its course later."""
+        now = self.world.clock.monotonic()
+        found = samples(observed)
+        if found and (self.sampled is None or now - self.sampled >= SAMPLE_SECONDS):
+            self.sampled = now
+            self.recollection.sample(found)
 
     def _keep(self, report: Report) -> Report:
         """Put the turn into the state directory's log; a full disk must not end the loop, so the report says it."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import EngineChange, TrafficChange
     from reconciler.model.source import Revision
     from reconciler.model.status import Turn
-    from reconciler.model.traffic import ObservedGateway
+    from reconciler.model.traffic import ObservedGateway, Sample
 
 
 class FileKind(StrEnum):
@@ -364,6 +364,12 @@ class Store(Protocol):
 
     def turns(self, limit: int = 100) -> tuple[Turn, ...]:
         """Return the last turns, newest first; at least the last 100 that did something are kept."""
+
+    def sample(self, samples: Iterable[Sample]) -> None:
+        """Keep what the gateway had counted, of the last KEPT_SAMPLES, at most MOST_SAMPLES. Raises Unreachable."""
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return what is kept of that, oldest first."""
 
     def audit(self, entries: Iterable[Entry]) -> None:
         """Append to the audit log, all of them or none. Raises Unreachable; then they wait, and come before the next."""

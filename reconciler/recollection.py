@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from reconciler.errors import Unreachable
 from reconciler.model.history import History
 from reconciler.model.status import Turn
+from reconciler.model.traffic import Sample
 from reconciler.ports import Store
 
 
@@ -46,6 +48,11 @@ class Recollection:
             self.trouble = str(silence)
             raise
         self.trouble = ""
+
+    def sample(self, samples: Iterable[Sample]) -> None:
+        """Keep samples if there is room: nothing depends on them."""
+        with suppress(Unreachable):
+            self.store.sample(samples)
 
     def _without(self, silence: Unreachable) -> History:
         self.trouble = str(silence)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState
     from reconciler.model.history import History
     from reconciler.model.status import StackStatus, Turn
+    from reconciler.model.traffic import Sample
     from reconciler.plan.traffic.standing import ListenerStanding
     from reconciler.ports import Clock, Gateway, Lease, Runtime, Source, Store
     from reconciler.reading import Load
@@ -46,6 +47,7 @@ class Sight:
     git      why `desired` is not what the branch points at now
     engine   why there is no `look`
     turns    the last turns, newest first
+    samples  what the gateway had counted when, as far as it is kept
     """
 
     now: datetime
@@ -55,6 +57,7 @@ class Sight:
     look: Look | None
     git: ReconcilerError | None
     engine: ReconcilerError | None
+    samples: tuple[Sample, ...] = ()
 
     @property
     def troubles(self) -> tuple[ReconcilerError, ...]:
@@ -131,7 +134,8 @@ class Lookout:
                 raise
             except ReconcilerError as trouble:
                 engine = trouble
-        return Sight(self.clock.now(), history, self.store.turns(LAST_TURNS), desired, look, git, engine)
+        turns, samples = self.store.turns(LAST_TURNS), self.store.samples()
+        return Sight(self.clock.now(), history, turns, desired, look, git, engine, samples)
 
     def desired(self, history: History) -> tuple[DesiredState | None, ReconcilerError | None]:
         """Return the newest revision that is valid and can be read, and why it is not the newest of all."""

@@ -186,6 +186,7 @@ def _gateway_data(sight: Sight) -> dict[str, Any]:
         "container": gateway.container if gateway else "",
         "version": gateway.version if gateway else "",
         "listeners": [asdict(one) for one in sight.listeners],
+        "samples": [asdict(one) for one in sight.samples],
     }
 
 

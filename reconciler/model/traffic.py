@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 HEAVIEST = 256
@@ -170,6 +170,7 @@ class ObservedGateway:
     running    digest of the config that it was loaded with
     written    digest of the config that it would start with, without a server in it; "" when something else stands there
     listeners  the names of the listeners it has
+    totals     name of a listener -> its counters, as those of a server
     servers    those of the running config, and those that only workers from before a reload still know: as DRAIN, for as
                long as something is in flight on them there
     """
@@ -180,6 +181,7 @@ class ObservedGateway:
     version: str = ""
     listeners: tuple[str, ...] = ()
     servers: tuple[ObservedServer, ...] = ()
+    totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def sends_to(self, name: str) -> bool:
         """Say whether new requests go to a server of that name, in some backend."""
@@ -188,3 +190,23 @@ class ObservedGateway:
     def server(self, backend: str, name: str) -> ObservedServer | None:
         """Return the server of that name, None when the gateway does not know it."""
         return next((one for one in self.servers if (one.backend, one.name) == (backend, name)), None)
+
+
+KEPT_SAMPLES, MOST_SAMPLES = timedelta(minutes=15), 20_000
+"""How long a sample is kept, and how many at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the gateway had counted at a moment.
+
+    name    of a listener, "any:80", or of a server behind its backend, "shop.web.80/0123456789ab"
+    totals  as those of ObservedServer
+    """
+
+    at: datetime
+    name: str
+    totals: Mapping[str, int]
+    in_flight: int = 0
+    queued: int = 0
+    response_ms: int = 0

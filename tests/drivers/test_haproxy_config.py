@@ -147,7 +147,7 @@ STATISTICS += "check_code,check_desc,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5x
 def answer(status: str, check: str, admin: int = 0) -> str:
     server = f"web,abc,2,3,40,5,6,7,8,9,10,11,12,{status},{check},200,Layer7 check passed,1,2,3,4,5,10.0.0.1:80,17,50,"
     states = f"1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n3 web 1 abc 10.0.0.1 2 {admin}\n"
-    frontend = "any:80,FRONTEND,,1,2" + "," * 21
+    frontend = "any:80,FRONTEND,,1,2,30" + "," * 20
     return f"Name: HAProxy\nVersion: 2.6.12\nPid: 17\ndescription: d1\n\n# {STATISTICS}\n{frontend}\n{server}\n\n{states}\n"
 
 
@@ -186,6 +186,7 @@ def test_what_the_worker_says_is_read() -> None:
     assert (worker.pid, worker.version, worker.description, worker.listeners) == (17, "2.6.12", "d1", ("any:80",))
     assert (server.backend, server.name, server.address, server.port, server.weight) == ("web", "abc", "10.0.0.1", 80, 50)
     assert (server.in_flight, server.queued, server.response_ms, server.said) == (3, 2, 17, "Layer7 check passed 200")
+    assert worker.totals == {"any:80": {"sessions": 2, "bytes_in": 30}}
     assert (server.totals["sessions"], server.totals["5xx"], server.totals["connect_errors"]) == (40, 5, 7)
 
 

@@ -23,6 +23,7 @@ from reconciler.drivers.sqlite.documents import stacks_document, turn_document
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.history import Backoff, HashKey, History, Overrule, Quarantine, Rollback, Suspension
 from reconciler.model.status import Health, Operation, ServiceStatus, StackStatus, Sync, Turn
+from reconciler.model.traffic import MOST_SAMPLES, Sample
 from reconciler.ports import Store
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -116,6 +117,28 @@ def test_turns_that_did_the_same_twice_are_both_kept(store: Store) -> None:
     store.record(BUSY)
     store.record(later(BUSY, 30))
     assert len(store.turns()) == 2
+
+
+def counted(seconds: float, name: str = "any:80") -> Sample:
+    return Sample(NOON + timedelta(seconds=seconds), name, {"sessions": 7, "5xx": 0}, 3, 1, 12)
+
+
+def test_samples_come_back_as_they_were_oldest_first_and_go_after_their_time(store: Store) -> None:
+    first = (counted(0), counted(0, "shop.web.80/0123456789ab"))
+    store.sample(first)
+    store.sample([counted(600)])
+    assert store.samples() == (*first, counted(600))
+    store.sample([counted(901)])
+    assert store.samples() == (counted(600), counted(901))
+    store.sample([])
+    assert store.samples() == (counted(600), counted(901))
+
+
+def test_there_are_never_too_many_samples(store: Store) -> None:
+    store.sample(counted(0, f"shop.web.80/{number:012x}") for number in range(MOST_SAMPLES))
+    store.sample([counted(1)])
+    found = store.samples()
+    assert (len(found), found[-1]) == (MOST_SAMPLES, counted(1))
 
 
 def test_what_a_person_changes_is_there_for_the_next_turn(store: Store) -> None:
@@ -282,6 +305,7 @@ _DOCUMENTS = {
     3: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK},
     4: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK, **_OVERRULED},
     5: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK, **_OVERRULED},
+    6: {**_LEARNED, **_SUSPENDED, **_ROLLED_BACK, **_OVERRULED},
 }
 
 

@@ -37,6 +37,7 @@ class HaproxyGateway:
             written=digest_in((console.read(CONFIG) or b"").decode(errors="replace")),
             version=worker.version,
             listeners=worker.listeners,
+            totals=worker.totals,
             servers=statistics.merged(worker.servers, console.older_servers(worker)),
         )
 

@@ -43,15 +43,20 @@ class Worker:
     """A process of the gateway that serves.
 
     description  digest of the config that it was loaded with
+    totals       its listeners, and what each has counted
     states       its servers, as another one loads them
     """
 
     pid: int
     version: str
     description: str
-    listeners: tuple[str, ...]
+    totals: Mapping[str, Mapping[str, int]]
     servers: tuple[ObservedServer, ...]
     states: str
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        return tuple(self.totals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def worker(said: str) -> Worker:
         pid=int(about["Pid"]),
         version=about.get("Version", ""),
         description=about.get("description", ""),
-        listeners=tuple(row["pxname"] for row in _rows(statistics) if row["svname"] == "FRONTEND"),
+        totals={row["pxname"]: _totals(row) for row in _rows(statistics) if row["svname"] == "FRONTEND"},
         servers=tuple(replace(one, admission=told.get((one.backend, one.name), one.admission)) for one in servers(statistics)),
         states=states.strip() + "\n",
     )
@@ -139,9 +144,14 @@ def _server(row: Mapping[str, str]) -> ObservedServer:
         in_flight=_number(row["scur"]),
         queued=_number(row["qcur"]),
         said=" ".join(filter(None, (row["check_desc"], row["check_code"]))),
-        totals={name: _number(row[column]) for name, column in _TOTALS.items()},
+        totals=_totals(row),
         response_ms=_number(row["rtime"]),
     )
+
+
+def _totals(row: Mapping[str, str]) -> dict[str, int]:
+    """What is counted of the other kind alone stands there empty."""
+    return {name: int(row[column]) for name, column in _TOTALS.items() if row[column]}
 
 
 def _admission(status: str) -> Admission:

@@ -11,6 +11,7 @@ from reconciler.audit import BEFORE_THE_FIRST, chained
 from reconciler.model.audit import Entry, Head, Piece, Trail
 from reconciler.model.history import HashKey, History
 from reconciler.model.status import Turn
+from reconciler.model.traffic import KEPT_SAMPLES, MOST_SAMPLES, Sample
 
 MOST_TURNS, MOST_LINES = 1000, 1000
 
@@ -22,6 +23,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._keys = 0
         self._turns: list[Turn] = []
+        self._samples: list[Sample] = []
         self._lines: list[bytes] = []
         self._head = Head(0, BEFORE_THE_FIRST)
         self._history = self._fresh()
@@ -47,6 +49,17 @@ class MemoryStore:
         """Return the last turns, newest first."""
         return tuple(reversed(self._turns))[:limit]
 
+    def sample(self, samples: Iterable[Sample]) -> None:
+        """Keep what the gateway had counted."""
+        with self._lock:
+            known = [*self._samples, *samples]
+            newest = max((one.at for one in known), default=None)
+            self._samples = [one for one in known if newest and newest - one.at <= KEPT_SAMPLES][-MOST_SAMPLES:]
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return what is kept of that, oldest first."""
+        return tuple(sorted(self._samples, key=lambda one: one.at))
+
     def audit(self, entries: Iterable[Entry]) -> None:
         """Append to the audit log."""
         with self._lock:
@@ -63,7 +76,7 @@ class MemoryStore:
     def lose(self) -> None:
         """Be a new, empty state directory."""
         with self._lock:
-            self._turns, self._history = [], self._fresh()
+            self._turns, self._samples, self._history = [], [], self._fresh()
             self._lines, self._head = [], Head(0, BEFORE_THE_FIRST)
 
     def lose_key(self) -> None:

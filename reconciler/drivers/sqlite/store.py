@@ -19,11 +19,13 @@ from typing import TypeVar
 from reconciler.drivers.sqlite.documents import history_document, read_history, read_turn
 from reconciler.drivers.sqlite.key import read_key
 from reconciler.drivers.sqlite.log import MOST_LOG_BYTES, LogFiles
+from reconciler.drivers.sqlite.samples import keep, read
 from reconciler.drivers.sqlite.turns import MOST_TURN_BYTES, Turns
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.audit import Entry, Head, Kind, Trail
 from reconciler.model.history import History
 from reconciler.model.status import Turn
+from reconciler.model.traffic import Sample
 
 MOST_DAMAGED = 3
 """So many damaged databases are kept for whoever wants to look."""
@@ -53,6 +55,10 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE turns ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
     UPDATE turns SET bytes = length(CAST(document AS BLOB));
     CREATE INDEX turns_by_size ON turns (number, idle, bytes);
+    """,
+    """
+    CREATE TABLE samples (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, document TEXT NOT NULL);
+    CREATE INDEX samples_by_time ON samples (at, number);
     """,
 )
 """What leads from each version of the schema to the next; their number is the version this program writes."""
@@ -128,6 +134,14 @@ class SqliteStore:
             return tuple(read_turn(document) for (document,) in rows)
 
         return self._do(work)
+
+    def sample(self, samples: Iterable[Sample]) -> None:
+        """Keep what the gateway had counted. A database of an older version keeps none until `change` was at it."""
+        self._do(lambda database: keep(database, samples), synced=False)
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return what is kept of that, oldest first."""
+        return self._do(read)
 
     def audit(self, entries: Iterable[Entry]) -> None:
         """Append to the audit log. Raises Unreachable when it cannot be written; its lines then wait for the next time."""
