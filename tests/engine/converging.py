@@ -12,11 +12,12 @@ from reconciler.drivers.clock import SystemClock
 from reconciler.drivers.directory import FolderSource
 from reconciler.drivers.docker import DockerRuntime
 from reconciler.drivers.docker.connection import open_connection
+from reconciler.drivers.haproxy import HaproxyGateway
 from reconciler.drivers.sqlite import SqliteStore
 from reconciler.load.loading import LoadSettings, load
 from reconciler.loop import Reconciler, World, next_wake
 from reconciler.model.desired import DesiredState
-from reconciler.model.plan import Change
+from reconciler.model.plan import Change, TrafficChange
 from reconciler.model.policy import Policy, Preset
 from reconciler.model.source import Revision
 from reconciler.model.status import Report
@@ -24,11 +25,12 @@ from reconciler.ports import Files
 from reconciler.reading import Load
 
 POLL_SECONDS = 1.0
+GATEWAY_IMAGE = "local/haproxy:2.6"
 
 
 def load_openly(files: Files, revision: Revision) -> DesiredState:
     """Load for a host whose operator allows everything."""
-    return load(files, revision, LoadSettings(policy=Policy(Preset.OPEN)))
+    return load(files, revision, LoadSettings(policy=Policy(Preset.OPEN), gateway=GATEWAY_IMAGE))
 
 
 class CountingRuntime(DockerRuntime):
@@ -36,9 +38,22 @@ class CountingRuntime(DockerRuntime):
 
     def __init__(self) -> None:
         super().__init__(open_connection(None, 60), SystemClock())
-        self.made: list[Change] = []
+        self.made: list[Change | TrafficChange] = []
 
     def do(self, change: Change) -> None:
+        """Remember the change, then make it."""
+        self.made.append(change)
+        super().do(change)
+
+
+class CountingGateway(HaproxyGateway):
+    """The real gateway; what is asked of it is remembered with the changes of the engine."""
+
+    def __init__(self, runtime: CountingRuntime) -> None:
+        super().__init__(runtime.inside(), SystemClock())
+        self.made = runtime.made
+
+    def do(self, change: TrafficChange) -> None:
         """Remember the change, then make it."""
         self.made.append(change)
         super().do(change)
@@ -59,8 +74,9 @@ class Host:
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
-        world = World(FolderSource(self.directory), self.load, self.runtime, SqliteStore(self.state), self.clock)
-        self.reconciler = Reconciler(world, Applier(self.runtime, self.clock))
+        gateway = CountingGateway(self.runtime)
+        world = World(FolderSource(self.directory), self.load, self.runtime, SqliteStore(self.state), self.clock, gateway)
+        self.reconciler = Reconciler(world, Applier(self.runtime, self.clock, gateway=gateway))
 
     def restarted(self) -> Host:
         """Return a new reconciler on the same directory and state."""
@@ -84,8 +100,8 @@ class Host:
                 threading.Event().wait(min(POLL_SECONDS, next_wake(report, POLL_SECONDS, self.clock.now())))
         return report
 
-    def changes_of_a_turn(self) -> list[Change]:
-        """Return what one more turn asks of the engine."""
+    def changes_of_a_turn(self) -> list[Change | TrafficChange]:
+        """Return what one more turn asks of the engine and of the gateway."""
         before = len(self.runtime.made)
         self.turn()
         return self.runtime.made[before:]

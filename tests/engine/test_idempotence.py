@@ -49,7 +49,7 @@ def settled(engine: docker.APIClient, busybox_image: str, tmp_path_factory: pyte
             file.write_text(_renamed(file.read_text()))
     remove_environment(engine, ENVIRONMENT)
     host = Host(top / "repository", top / "state")
-    report = host.turn_until(nothing_left, 60)
+    report = host.turn_until(nothing_left, 90)
     assert nothing_left(report), _what_is_left(host)
     yield host
     host.close()
