@@ -11,7 +11,7 @@ from reconciler.audit import Ledger
 from reconciler.errors import InvalidState, ReconcilerError, Unreachable
 from reconciler.last_words import heard
 from reconciler.model.catalog import without
-from reconciler.model.desired import DesiredState
+from reconciler.model.desired import DesiredState, Environment
 from reconciler.model.history import VERSION, History
 from reconciler.model.observed import ObservedState
 from reconciler.model.plan import Plan
@@ -25,10 +25,11 @@ from reconciler.plan.narrow import narrowed
 from reconciler.plan.rollback import News, TakenBack, note, take_back
 from reconciler.plan.status import stacks_status
 from reconciler.plan.traffic.sampling import samples
-from reconciler.ports import Catalog, Clock, Depth, Gateway, Registries, Runtime, Source, Store
+from reconciler.ports import Catalog, Clock, Depth, Gateway, Registries, Runtime, Source, Store, Writer
 from reconciler.reading import Load, Reader
 from reconciler.recollection import Recollection
 from reconciler.record import condense, learn
+from reconciler.reverting import Reverting
 from reconciler.steady import Steady, moved
 
 SWEEP_SECONDS = 600.0
@@ -46,6 +47,7 @@ class World:
     """The neighbours of the loop, as ports.
 
     catalog     hears what can be found, None: nobody does
+    writer_for  who commits to the source of an environment, None: nobody does
     registries  external ones, by URL; None: they are nobody's business here
     """
 
@@ -57,6 +59,7 @@ class World:
     gateway: Gateway | None = None
     catalog: Catalog | None = None
     registries: Registries | None = None
+    writer_for: Callable[[Environment], Writer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,11 @@ class Reconciler:
 
         Everything that touches the source happens here, so that a resident loop can do it in a thread of its own.
         """
+        reverted = _raised(self._revert)
         # What was taken back comes first: the newest revision must not be worked on without it.
         taken_back, newest = _raised(self._take_versions), _raised(self._take_newest)
         # Said before an older revision may take its place: nobody must believe that to be the newest.
-        self.trouble = newest or taken_back
+        self.trouble = newest or taken_back or reverted
         held = _raised(self.hold_good)
         self.trouble = self.trouble or held
 
@@ -143,6 +147,12 @@ class Reconciler:
         """Return what was worked on last and is not there whole: that a remote is down is no reason to take it back."""
         begun = history.attempted not in ("", history.applied)
         return self._load_revision(history.attempted) if begun else None
+
+    def _revert(self) -> None:
+        """Take back in Git what failed, before Git is asked: what comes of that is the newest revision then."""
+        world = self.world
+        if self.wanted is not None and world.writer_for is not None:
+            Reverting(world.source, world.load, world.store, world.clock, world.writer_for).revert(self.wanted)
 
     def _take_versions(self) -> None:
         """Have the revisions at hand that the history names. Raises Unreachable for one that can no longer be read."""

@@ -13,6 +13,7 @@ from reconciler.model.plan import (
     CreateInstance,
     CreateVolume,
     DrainServer,
+    Failure,
     HandOver,
     Plan,
     PullImage,
@@ -99,11 +100,13 @@ def _renewed(history: History, revision: str) -> History:
 
 def _quarantine(history: History, plan: Plan, now: datetime) -> Mapping[str, Quarantine]:
     kept = {service: one for service, one in history.quarantine.items() if one.revision == plan.revision_id}
-    new = {
-        failure.service: Quarantine(failure.service, failure.spec, plan.revision_id, failure.message, now, failure.last_words)
-        for failure in plan.failures
-    }
-    return {**kept, **new}
+    return {**kept, **{one.service: _failed(one, kept.get(one.service), plan.revision_id, now) for one in plan.failures}}
+
+
+def _failed(failure: Failure, known: Quarantine | None, revision: str, now: datetime) -> Quarantine:
+    """It may be found to have failed once more while what did so is still there."""
+    written = known.written if known and known.spec == failure.spec else ""
+    return Quarantine(failure.service, failure.spec, revision, failure.message, now, failure.last_words, written)
 
 
 def _heals(history: History, ended: Iterable[tuple[Action, Outcome]], now: datetime) -> Mapping[str, Backoff]:

@@ -104,20 +104,22 @@ class Workplace:
 
         return registry
 
-    def world(self, catalog: Catalog | None = None) -> World:
-        """Return every neighbour of the loop."""
+    def world(self, catalog: Catalog | None = None, *, writes: bool = False) -> World:
+        """Return every neighbour of the loop; `writes` says whether it may commit by itself."""
         from reconciler.loop import World
 
         runtime, registries = self.runtime(), self.registries()
-        gateway = self.gateway(runtime)
-        return World(self.source(), self.load(), runtime, self.store(), self.clock(), gateway, catalog, registries)
+        gateway, writer = self.gateway(runtime), self.writer if writes else None
+        return World(self.source(), self.load(), runtime, self.store(), self.clock(), gateway, catalog, registries, writer)
 
-    def reconciler(self, progress: Progress | None = None, catalog: Catalog | None = None) -> Reconciler:
+    def reconciler(
+        self, progress: Progress | None = None, catalog: Catalog | None = None, *, writes: bool = False
+    ) -> Reconciler:
         """Return the loop's core; `progress` hears when an action begins and ends, `catalog` what can be found."""
         from reconciler.apply import Applier
         from reconciler.loop import Reconciler
 
-        world = self.world(catalog)
+        world = self.world(catalog, writes=writes)
         applier = Applier(world.runtime, world.clock, gateway=world.gateway, progress=progress, registries=world.registries)
         return Reconciler(world, applier)
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from reconciler.cli import FAILED, INTERRUPTED
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredState, Environment
     from reconciler.model.history import History, Rollback
     from reconciler.model.status import Report
-    from reconciler.ports import Clock, Decision, Lease, Source, Store, Writer, Written
+    from reconciler.ports import Clock, Lease, Source, Store, Writer
     from reconciler.reading import Load
     from reconciler.wiring import Workplace
 
@@ -224,43 +223,20 @@ def _settled(place: Workplace, told: Progress, timeout_seconds: float, stack: st
 
 def _committed(desk: Desk, writer: Writer, desired: DesiredState, target: str, taken: Rollback) -> bool:
     """Bring it to Git, too, and keep in the history what became of that. Says whether the branch has it."""
+    from reconciler.reverting import decision, said
+
     try:
-        written = writer.write(decision(desk, desired, target, taken))
+        written = writer.write(decision(desk.source, desk.load, desired, target, taken.to, taken.reason))
     except ReconcilerError as error:
         _note(desk, target, taken, "not in Git", str(error))
         say(f"error: it is not in Git, so the hold stays: {error}\n", sys.stderr)
         if error.hint:
             say(f"hint: {error.hint}; then say `reconciler rollback {target} --to {taken.to[:7]}` again\n", sys.stderr)
         return False
-    said = _said(writer, written)
-    _note(desk, target, taken, said)
-    say(f"{target}: {said}\n")
+    stands = said(writer, written)
+    _note(desk, target, taken, stands)
+    say(f"{target}: {stands}\n")
     return True
-
-
-def decision(desk: Desk, desired: DesiredState, target: str, taken: Rollback) -> Decision:
-    """Return what is to be committed, whatever the branch holds by then."""
-    from reconciler.load.restore import Restoration, restored
-    from reconciler.ports import Decision
-
-    revision, name = desired.revision, desired.environment.name
-    wanted = Restoration(target, desired, desk.source.files(taken.to))
-    return Decision(
-        id=sha256(repr((name, target, taken.origin, taken.to)).encode()).hexdigest()[:20],
-        subject=f"rollback({target}): {taken.origin[:7]}→{taken.to[:7]}",
-        base=revision.id,
-        edit=lambda files: restored(files, wanted, lambda files: desk.load(files, revision)),
-        body=f"{target} of {name} goes back to what {taken.to} asks for.",
-        reason=taken.reason,
-    )
-
-
-def _said(writer: Writer, written: Written) -> str:
-    if not written.commit:
-        return f"{written.branch} asks for it already"
-    if written.branch != writer.branch:
-        return f"commit {written.commit[:7]} on {written.branch}, for a pull request; held until {writer.branch} has it"
-    return f"commit {written.commit[:7]} on {written.branch}"
 
 
 def _note(desk: Desk, target: str, taken: Rollback, text: str, error: str = "") -> None:

@@ -61,7 +61,7 @@ def _once(place: Workplace, journal: Journal) -> int:
     from reconciler.resident import Pulse
 
     on_signals(interrupt, 1)
-    report = _resident(place.reconciler(), journal, threading.Event(), Pulse()).once()
+    report = _resident(place.reconciler(writes=True), journal, threading.Event(), Pulse()).once()
     return 0 if report and report.operation is Operation.SUCCEEDED and not report.error else 1
 
 
@@ -88,7 +88,7 @@ def _awaited(
     while not stop.is_set():
         pulse.beat = place.clock().monotonic()
         try:
-            return place.reconciler(catalog=catalog)
+            return place.reconciler(catalog=catalog, writes=True)
         except Unreachable as silence:
             if str(silence) != pulse.trouble:
                 journal.tell_trouble(silence)

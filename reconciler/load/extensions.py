@@ -460,7 +460,6 @@ _NOT_ACTED_ON: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "x-autoscale": lambda autoscale: autoscale.get("apply", "off") != "off",
     "x-image": bool,
     "x-rollout.analysis.metrics": lambda rollout: bool(rollout.get("analysis", {}).get("metrics")),
-    "x-rollout.on_failure: revert": lambda rollout: rollout.get("on_failure") == "revert",
     "x-sync.hooks": lambda sync: bool(sync.get("hooks")),
     "x-traffic.internal": lambda traffic: "internal" in traffic,
 }

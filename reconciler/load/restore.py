@@ -65,11 +65,13 @@ def _differing(files: Files, old: Files, paths: Iterable[str]) -> Iterator[tuple
 
 
 def _proposals(edits: Edits, head: DesiredState, target: str) -> Iterator[Edits]:
-    """The stack's own files first, then all that anybody reads: it may share some with others."""
+    """The stack's own files first, then one of them alone, then all that anybody reads: it may share some with others."""
     stack = next(stack for stack in head.stacks if stack.name == target.partition("/")[0])
     below = f"{stack.path}/" if stack.path else ""
     own = {path: new for path, new in edits.items() if path.startswith(below) or path == override_path(stack.name)}
     yield own
+    if len(own) > 1:
+        yield from ({path: new} for path, new in own.items())
     if own != edits:
         yield edits
 

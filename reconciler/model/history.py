@@ -28,7 +28,8 @@ class HashKey:
 class Quarantine:
     """A spec of a service that failed at a revision; not tried again until either changes, or `retry`.
 
-    `last_words` are the last lines that the failed container wrote, oldest first.
+    last_words  the last lines that the failed container wrote, oldest first
+    written     what became of the commit that takes it back (`on_failure: revert`); "" before it was tried
     """
 
     service: str
@@ -37,6 +38,7 @@ class Quarantine:
     message: str
     at: datetime
     last_words: tuple[str, ...] = ()
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from reconciler.plan.succession import in_turn, succeed
 from reconciler.plan.suspended import held_back, suspension_of
 from reconciler.plan.traffic.listening import blocked_by_holder
 from reconciler.plan.upkeep import tend
-from reconciler.plan.view import ServiceView, World, build_views
+from reconciler.plan.view import ServiceView, World, build_views, failure_of
 from reconciler.plan.windows import Within, overruled, within_windows
 from reconciler.plan.work import Work
 
@@ -100,9 +100,9 @@ def _note(world: World, desired: DesiredState, draft: Draft) -> None:
         if word := overruled(world.history, stack.name, desired.revision):
             draft.notes.append(f"stack {stack.name}: windows are overruled for {desired.revision.short}: {word.reason}")
     for service in fallen_back(world.desired, desired, world.history):
-        failed = world.history.quarantine[service.id]
+        failed = failure_of(service, desired.revision.id, world.history)
         hint = f"the last good version runs; push a fix, or `reconciler retry {service.id}`"
-        draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed.message}", hint, service.mark("image"))
+        draft.block(service.id, "R130", f"{service.id}: this spec failed: {failed}", hint, service.mark("image"))
     for service, job in kept_back(world.desired, desired, world.history):
         message = f"{service.id} keeps its version: it waits for {job}, which failed"
         draft.block(service.id, "R142", message, f"it follows once {job} has ended well", service.mark("depends_on"))

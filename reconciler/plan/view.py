@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from reconciler.model import labels
 from reconciler.model.desired import DesiredState, Heal, Kind, Order, Service, Stack
-from reconciler.model.history import HashKey, History
+from reconciler.model.history import HashKey, History, Quarantine
 from reconciler.model.observed import Instance, ObservedState, Probe
 from reconciler.model.plan import Held
 from reconciler.model.spec import live_document, spec_hash
@@ -244,9 +244,14 @@ def _serves_from(service: Service, slot: Slot) -> datetime | None:
 def failure_of(service: Service, revision: str, history: History) -> str:
     """Say how this spec failed at this revision, "" when it did not: either changing makes it worth another try."""
     quarantine = history.quarantine.get(service.id)
-    if quarantine is None or quarantine.revision != revision or quarantine.spec != spec_hash(service, history.key):
+    if quarantine is None or not is_failure_of(quarantine, service, revision, history.key):
         return ""
-    return quarantine.message
+    return f"{quarantine.message}; {quarantine.written}" if quarantine.written else quarantine.message
+
+
+def is_failure_of(quarantine: Quarantine, service: Service, revision: str, key: HashKey) -> bool:
+    """Say whether it was this version of the service, as this revision asks for it, that failed."""
+    return quarantine.revision == revision and quarantine.spec == spec_hash(service, key)
 
 
 def asks(service: Service, key: HashKey) -> tuple[object, ...]:
