@@ -16,7 +16,7 @@ from answering import HTTP
 from waiting import free_port
 
 from benchmarks.places import Compose, Failed
-from benchmarks.scene import NEW, Web
+from benchmarks.scene import NEW, Web, publishes
 
 BEFORE_UNDOING_SECONDS = 5.0
 """How long a person takes to see that a version is broken, and to bring the old one back."""
@@ -51,8 +51,8 @@ class Composed:
 
     def up(self, web: Web, *words: str) -> None:
         """Write down what is wanted, and have it brought about."""
-        published = str(HTTP) if self.behind else f"{self.port}:{HTTP}"
-        self.compose.file.write_text("services:\n" + web.written("web", published) + (self._haproxy() if self.behind else ""))
+        written = web.written("web") + self._haproxy() if self.behind else web.written("web", publishes(self.port))
+        self.compose.file.write_text(f"services:\n{written}")
         self.compose.run("up", "--detach", "--wait", *words)
 
     def down(self) -> None:

@@ -49,8 +49,8 @@ class Web:
     keys: tuple[str, ...] = ()
     command: str = f"[sh, -c, {SCRIPT}]"
 
-    def written(self, name: str, port: str, *further: str) -> str:
-        """Return it as a service of a Compose project, its port published so."""
+    def written(self, name: str, *further: str) -> str:
+        """Return it as a service of a Compose project, with further keys."""
         keys = "".join(f"    {line}\n" for line in (*self.keys, *further))
         alive = f"wget -q -O /dev/null http://127.0.0.1:{HTTP}/"
         return f"""  {name}:
@@ -61,9 +61,13 @@ class Web:
     restart: unless-stopped
     healthcheck: {{test: {alive}, interval: 1s, timeout: 10s}}
     stop_grace_period: 20s
-    ports: ["{port}:{HTTP}"]
     deploy: {{replicas: {self.replicas}}}
 {keys}"""
+
+
+def publishes(port: int) -> str:
+    """Return the key that publishes what a container serves at a port of the host."""
+    return f'ports: ["{port}:{HTTP}"]'
 
 
 @dataclass(slots=True)
@@ -93,8 +97,9 @@ class Scene:
         """Write down what is wanted: the service, and the others that were named."""
         self.asked = web
         routed = f"x-route: {{port: {HTTP}, health: /}}"
-        services = [web.written("web", str(self.port), routed)]
-        services += [Web(replicas=1).written(name, str(port), "x-traffic: gateway") for name, port in self.others.items()]
+        services = [web.written("web", publishes(self.port), routed)]
+        others = self.others.items()
+        services += [Web(replicas=1).written(name, publishes(port), "x-traffic: gateway") for name, port in others]
         self.place.write(in_environment(self.place.environment, "services:\n" + "".join(services)))
 
     def settle(self, web: Web) -> None:

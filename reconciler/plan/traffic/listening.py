@@ -99,6 +99,9 @@ def listen(world: World, draft: Draft) -> None:
 def _load(world: World, draft: Draft, config: TrafficConfig, fact: str, needs: Iterable[str] = ()) -> str:
     reasons = facts(fact)
     names = ", ".join(listener.name for listener in config.listeners) or "nothing"
+    if GROUP in draft.busy:
+        draft.wait(GROUP, "go on", "what is in flight has ended")
+        return ""
     draft.group(GROUP, GATEWAY_STACK, "listeners", Verb.UPDATE, f"listen on {names}", reasons)
     if backoff := holding(world, GROUP):
         draft.wait(GROUP, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)

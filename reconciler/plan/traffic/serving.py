@@ -9,6 +9,7 @@ from reconciler.model.plan import Action, AddServer, ConnectNetwork, DrainServer
 from reconciler.model.traffic import Admission, Backend, Check, ObservedGateway, ObservedServer, server_name
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
+from reconciler.plan.traffic.listening import GROUP as LISTENERS
 from reconciler.plan.traffic.listening import LOAD, holding
 from reconciler.plan.traffic.names import FULL, GLANCE, address_of, backends, target_of_gateway
 from reconciler.plan.traffic.staged import shares, under_way
@@ -191,6 +192,9 @@ def _act(
     needs: tuple[str, ...] = (),
 ) -> None:
     service, key, reasons = view.service, f"{view.service.id}{TRAFFIC}", facts(why)
+    if draft.busy & {key, LISTENERS}:  # What is told to a gateway while it is loaded anew, it may forget.
+        draft.wait(key, "go on", "what is in flight has ended")
+        return
     draft.group(key, service.stack, f"{service.name} traffic", Verb.UPDATE, "at the gateway", reasons)
     if step != "remove" and (backoff := holding(world, key)):
         draft.wait(key, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
