@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from reconciler.model.desired import DesiredState, Kind
+from reconciler.model.desired import GATEWAY_STACK, DesiredState, Kind
 from reconciler.model.history import History
 from reconciler.model.observed import (
     Engine,
@@ -20,10 +20,13 @@ from reconciler.model.observed import (
     Phase,
     Probe,
 )
+from reconciler.model.traffic import Check, ObservedGateway, ObservedServer, server_name
 from reconciler.plan.finished import marker
 from reconciler.plan.instances import create
 from reconciler.plan.planner import survey
 from reconciler.plan.resources import resource_labels
+from reconciler.plan.traffic.listening import wanted_config
+from reconciler.plan.traffic.names import FULL, backends
 from reconciler.plan.view import ServiceView, World
 from reconciler.plan.windows import without_windows
 
@@ -36,10 +39,14 @@ def assume(desired: DesiredState, at: datetime, history: History, images: Iterab
     released = {stack.name: desired.revision.id for stack in desired.stacks}
     world = survey(without_windows(desired), ObservedState(at), replace(history, manual=released))
     wanted = {view.service.image for view in world.views.values()} | set(images)
+    instances = {
+        view.service.id: tuple(_instance(world, view, slot.number, slot.name) for slot in view.slots)
+        for view in world.views.values()
+    }
     return ObservedState(
         at=at,
         engine=NEWEST,
-        instances=tuple(_instance(world, view, slot.number, slot.name) for view in world.views.values() for slot in view.slots),
+        instances=tuple(one for found in instances.values() for one in found),
         networks=tuple(
             ObservedNetwork(_id(one.name), one.name, resource_labels(world, one), dict(one.payload), _users(world, one.name))
             for stack in desired.stacks
@@ -48,6 +55,25 @@ def assume(desired: DesiredState, at: datetime, history: History, images: Iterab
         volumes=tuple(_volumes(world)),
         images={reference: ObservedImage(_id(reference), (reference,)) for reference in sorted(wanted)},
         neighbours=(),
+        gateway=_gateway(world, instances),
+    )
+
+
+def _gateway(world: World, instances: Mapping[str, tuple[Instance, ...]]) -> ObservedGateway | None:
+    """Return a gateway that sends to every container that it should, None where no service needs one."""
+    gateways = [one for id, found in instances.items() if id.startswith(f"{GATEWAY_STACK}/") for one in found]
+    config = wanted_config(world)
+    servers = (
+        ObservedServer(backend.name, server_name(one.id), "", backend.port, FULL, check=Check.UP)
+        for view in world.views.values()
+        for backend in backends(view.service)
+        for one in instances[view.service.id]
+    )
+    names = tuple(listener.name for listener in config.listeners)
+    return (
+        ObservedGateway(gateways[0].id, config.digest, config.digest, listeners=names, servers=tuple(servers))
+        if gateways
+        else None
     )
 
 

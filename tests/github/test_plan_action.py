@@ -39,9 +39,9 @@ def shop(tmp_path: Path) -> Path:
     shutil.copytree(PROJECT / "example-repo", shop)
     _git(shop, "init", "--quiet", "--initial-branch=main")
     _commit(shop, "The shop")
-    variables = shop / "stacks/shop/.env"
-    variables.write_text(variables.read_text().replace("WEB_PORT=8088", "WEB_PORT=8089"))
-    _commit(shop, "Move the web page")
+    page = shop / "stacks/shop/web/index.html"
+    page.write_text(page.read_text().replace("<h1>Shop</h1>", "<h1>The shop</h1>"))
+    _commit(shop, "Change the web page")
     _git(shop, "checkout", "--quiet", "--detach")
     _git(shop, "branch", "--quiet", "--delete", "--force", "main")
     return shop
@@ -69,7 +69,7 @@ def _plan(shop: Path, base: str) -> tuple[int, str]:
 def test_the_summary_shows_what_the_pull_request_changes(shop: Path) -> None:
     code, summary = _plan(shop, "HEAD~1")
     assert code == 0, summary
-    assert "Move the web page" in summary
+    assert "Change the web page" in summary
     assert "shop/web" in summary
     assert "shop/api" not in summary
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reconciler.errors import Mark
 from reconciler.model.desired import Entry, Service
 from reconciler.model.plan import Reason
 from reconciler.plan.draft import Draft
+from reconciler.plan.traffic.listening import GROUP
 from reconciler.plan.view import World
 
 GATEWAY, CONTAINERS = "the gateway", "its containers"
@@ -38,11 +39,17 @@ def tell(world: World, draft: Draft) -> None:
     for view in world.views.values():
         draft.notes.extend(_about_certificate(view.service, world.now))
     gated = any(view.service.entrusted for view in world.views.values())
-    for service in (view.service for view in world.views.values() if view.service.id in draft.groups):
-        group = draft.groups[service.id]
-        if news := tuple(_news(world.before(service), service, gated)):
+    blocked = {one.group for one in draft.blocked}
+    for service in (view.service for view in world.views.values()):
+        if service.id in blocked or not draft.groups.keys() & {service.id, GROUP}:
+            continue
+        news = tuple(_news(world.before(service), service, gated))
+        if group := draft.groups.get(service.id):
             draft.group(group.key, group.stack, group.name, group.verb, group.title, news)
-        if callers := _callers(world, service):
+        elif news and (group := draft.groups.get(GROUP)):
+            named = (replace(one, text=f"{service.id}: {one.text}") for one in news)
+            draft.group(group.key, group.stack, group.name, group.verb, group.title, named)
+        if service.id in draft.groups and (callers := _callers(world, service)):
             draft.notes.append(
                 f"{service.id}: east-west: not gated: Docker's DNS leads {', '.join(callers)} also to those of its "
                 f"{service.replicas} replicas that are just starting or stopping"
