@@ -30,7 +30,7 @@ from reconciler.plan.gates import unmet
 from reconciler.plan.order import is_staged, recreates
 from reconciler.plan.readiness import fails_at, is_complete, is_on_trial, is_ready, was_stopped, why_failed
 from reconciler.plan.reasons import because, facts
-from reconciler.plan.traffic.serving import serves, why_not
+from reconciler.plan.traffic.serving import is_down, serves, why_not
 from reconciler.plan.traffic.staged import advance, is_warm
 from reconciler.plan.upkeep import await_ready, bring_back, keep, unpause
 from reconciler.plan.view import Member, Slot
@@ -63,7 +63,13 @@ def roll(work: Work) -> None:
         _give_up(work, course)
     else:
         _begin_replacements(work)
+        _say_what_is_waited_for(work, course)
     retire_surplus(work)
+
+
+def _say_what_is_waited_for(work: Work, course: Course | None) -> None:
+    if course is not None and course.waits:
+        work.draft.wait(work.view.service.id, f"go on ({course.progress.stage})", course.waits, wake_at=course.until)
 
 
 # --- a slot with nothing in it ---------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ def _go_on(work: Work, slot: Slot, current: Member, stale: Member, *, failed: bo
         stops = stale if work.view.order[0] is Order.STOP_FIRST else None
         start(work, chain, slot, target_of(current), stops)
     elif _has_come(work, current):
-        if not _stays_for_now(work, group):
+        if not _stays_for_now(work):
             finish(work, chain, slot, current, stale)
     elif current.instance.phase is Phase.PAUSED:
         unpause(work, slot, current)
@@ -157,14 +163,10 @@ def _is_reached(work: Work, current: Member) -> bool:
     return is_ready(current.instance, work.view.service, work.world.now) and serves(work.world, work.view, current.instance)
 
 
-def _stays_for_now(work: Work, group: str) -> bool:
+def _stays_for_now(work: Work) -> bool:
     """The old one of a set that is replaced as a whole goes when all of it goes."""
     course = work.draft.staged.get(work.view.service.id)
-    if course is None or course.progress.stage in (Stage.ROLLING, Stage.RETIRING):
-        return False
-    if course.waits:
-        work.draft.wait(group, f"go on ({course.progress.stage})", course.waits, wake_at=course.until)
-    return True
+    return course is not None and course.progress.stage not in (Stage.ROLLING, Stage.RETIRING)
 
 
 def finish(work: Work, chain: Chain, slot: Slot, current: Member, stale: Member) -> None:
@@ -211,9 +213,16 @@ def _why_slot_failed(work: Work, slot: Slot) -> str:
 
 
 def _why_unreached(work: Work, current: Member) -> str:
-    """Say what kept requests from a container that is well by itself, for as long as it may take to become so."""
+    """Say what keeps requests from a container that is well by itself, though it has had the time to become reached.
+
+    A gateway that has not seen it yet, because it is new itself, says nothing of it.
+    """
     instance, service, now = current.instance, work.view.service, work.world.now
-    if work.world.observed.gateway is None or not is_ready(instance, service, now) or now < fails_at(instance, service):
+    if (
+        not is_ready(instance, service, now)
+        or now < fails_at(instance, service)
+        or not is_down(work.world, work.view, instance)
+    ):
         return ""
     on = why_not(work.world, work.view, instance)
     return f"is not reached: in time for its start, it was not so that {on}" if on else ""
@@ -273,7 +282,6 @@ def _begin_replacements(work: Work) -> None:
         return
     course = work.draft.staged.get(work.view.service.id)
     if course is not None and course.progress.paused:
-        work.draft.wait(group, f"go on ({course.progress.stage})", course.waits)
         return
     stale.sort(key=lambda pair: (pair[1].instance.running, pair[0].number))
     budget = _budget(work)

@@ -126,6 +126,13 @@ def histories(draw: st.DrawFn, *, most: int = 8) -> History:
     return History(tuple(steps), last, draw(st.integers(0, 1 << 16)))
 
 
+def is_disturbed(history: History) -> bool:
+    """Say whether a new container that works may seem to have failed: somebody ended or stopped it, or said so."""
+    said = [step for step in history.steps if isinstance(step, str)]
+    by_hand = any(step.startswith(f"{hand} shop-") for step in said for hand in HANDS)
+    return by_hand or any(step == "engine restart" or step.startswith("rollout ") for step in said)
+
+
 def _services(name: str, recreated: str) -> st.SearchStrategy[Served]:
     strategies = ("recreate",) if name == recreated else OVERLAPPING
     return st.builds(

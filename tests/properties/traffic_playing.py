@@ -13,7 +13,7 @@ from random import Random
 
 from promises import Broken, ours, place
 from stage import SETTINGS, Stage
-from traffic_asked import GATEWAY, IMAGES, PORTS, Asked, History, Push, Served, Step, compose
+from traffic_asked import GATEWAY, IMAGES, PORTS, Asked, History, Push, Served, Step, compose, is_disturbed
 from transcript import Step as Line
 
 from reconciler.apply import Applier, Ended
@@ -259,7 +259,7 @@ def play(history: History) -> Crossing:
         say(stage, f"image {reference} {how}".strip())
     for step in history.steps:
         take(stage, step)
-    _rest(stage, history.last)
+    _rest(stage, history)
     return stage
 
 
@@ -282,14 +282,15 @@ def say(stage: Crossing, command: str) -> None:
 # --- at rest ---------------------------------------------------------------------------------------------------------
 
 
-def _rest(stage: Crossing, asked: Asked) -> None:
+def _rest(stage: Crossing, history: History) -> None:
     """Let everything that went wrong be over. Raises Broken where the end is not as it must be, or not the end."""
+    asked = history.last
     stage.world.wire.clear()
     stage.gateway.in_flight.clear()
     take(stage, Push(asked))
     for _ in range(3):
         say(stage, "settle 10m")
-        _help(stage)
+        _help(stage, history)
     say(stage, "settle 10m")
     stage.clock.advance(700)
     say(stage, "settle 10m")
@@ -306,12 +307,15 @@ def _rest(stage: Crossing, asked: Asked) -> None:
             raise Broken(f"at rest, after {command}, it asked for {stage.witness.changes}")
 
 
-def _help(stage: Crossing) -> None:
-    """What people stopped, and what failed because of them, a person lets go on."""
+def _help(stage: Crossing, played: History) -> None:
+    """What people stopped, and what failed because of them, a person lets go on. Nothing else that is good may have failed."""
     history = stage.store.history()
     for service, progress in history.rollouts.items():
         if progress.paused:
             say(stage, f"rollout promote {service}")
+    failed = {one.service: one.message for one in history.quarantine.values()}
+    if failed and not is_disturbed(played):
+        raise Broken(f"what is good is held for a failure: {failed}")
     stage.store.change(lambda known: replace(known, quarantine={}))
 
 

@@ -28,6 +28,12 @@ def _takes_part(server: ObservedServer | None) -> bool:
     return server is not None and server.check is Check.UP and server.admission is Admission.READY and server.weight > 0
 
 
+def is_down(world: World, view: ServiceView, instance: Instance) -> bool:
+    """Say whether the gateway looked for a container and did not find it well."""
+    known = (_known(world, backend, instance) for backend in backends(view.service))
+    return any(server is not None and server.check is Check.DOWN for server in known)
+
+
 def why_not(world: World, view: ServiceView, instance: Instance) -> str:
     """Say what keeps requests from a container, in words; "" when they reach it."""
     if not view.service.entrusted:

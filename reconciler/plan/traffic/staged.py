@@ -106,7 +106,7 @@ def _shift(world: World, view: ServiceView, progress: Progress) -> Course:
     if world.now < until and not progress.promoted:
         return Course(progress, waits=f"the pause of {step} is over", until=until)
     verdict, words = _verdict(world, view, progress)
-    progress = replace(progress, verdict=words and f"{verdict} at {step}: {words}")
+    progress = replace(progress, verdict=words and f"analysis {verdict} at {step}: {words}")
     if verdict is not Verdict.SUCCESSFUL and not progress.promoted:
         return _held_up(world, view, progress, verdict)
     if progress.step + 1 < len(steps):
@@ -120,7 +120,7 @@ def _keep(world: World, view: ServiceView, progress: Progress) -> Course:
     if not progress.promoted and not _steps(view.service):
         verdict, words = _verdict(world, view, progress)
         if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCESSFUL and world.now >= until):
-            return _held_up(world, view, replace(progress, verdict=f"{verdict}: {words}"), verdict)
+            return _held_up(world, view, replace(progress, verdict=f"analysis {verdict}: {words}"), verdict)
     if world.now < until and not progress.promoted:
         return Course(progress, waits="the old set has stood by long enough", until=until)
     return Course(_entered(world, view, progress, Stage.RETIRING))
