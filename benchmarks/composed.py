@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from answering import HTTP
-from waiting import free_port
+from waiting import free_port, until
 
 from benchmarks.places import Compose, Failed
-from benchmarks.scene import NEW, Web, publishes
+from benchmarks.scene import DEADLINE_SECONDS, NEW, Web, answers, publishes
 
 BEFORE_UNDOING_SECONDS = 5.0
 """How long a person takes to see that a version is broken, and to bring the old one back."""
@@ -36,7 +36,7 @@ frontend web
     bind :{HTTP}
     default_backend web
 backend web
-    option httpchk
+    option httpchk GET /
     server-template web 8 web:{HTTP} check inter 1s resolvers docker init-addr none
 """
 
@@ -79,6 +79,7 @@ def composed(root: Path, project: str, web: Web, *, behind: bool) -> Iterator[Co
     found = Composed(compose, free_port(""), behind)
     try:
         found.up(web)
+        until(lambda: answers(found.port), "nobody answers", DEADLINE_SECONDS)
         yield found
     finally:
         found.down()

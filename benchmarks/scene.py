@@ -70,6 +70,13 @@ def publishes(port: int) -> str:
     return f'ports: ["{port}:{HTTP}"]'
 
 
+def answers(port: int) -> bool:
+    """Say whether somebody answers a request at a port of this host."""
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        return bool(answer.read())
+    return False
+
+
 @dataclass(slots=True)
 class Scene:
     """One environment of ours, from nothing; everything in it is gone after `stage`."""
@@ -108,11 +115,9 @@ class Scene:
         wanted = [(name, str(web.version)) for name in names]
         until(lambda: self.serving() == wanted, lambda: f"{self.serving()} is not {wanted}\n{self.told()}", DEADLINE_SECONDS)
 
-    def answers(self, port: int = 0) -> bool:
-        """Say whether somebody answers a request at a port, its own where none is named."""
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{port or self.port}/", timeout=5) as answer:
-            return bool(answer.read())
-        return False
+    def answers(self) -> bool:
+        """Say whether the service answers a request."""
+        return answers(self.port)
 
     def change(self, web: Web) -> None:
         """Ask, and wait until it is so."""

@@ -21,7 +21,7 @@ from waiting import free_port, until
 from benchmarks.composed import COMPOSED, composed
 from benchmarks.places import Place
 from benchmarks.repositories import IMAGE
-from benchmarks.scene import NEW, OLD, Scene, Web, clients, during, stage
+from benchmarks.scene import NEW, OLD, Scene, Web, answers, clients, during, stage
 
 FULL, SMALL = 5_000, 600
 PER_SECOND = 80.0
@@ -147,7 +147,7 @@ def _reloaded(play: Play) -> str:
     for name in ("front", "side", "back"):
         play.scene.others[name] = free_port("")
         play.scene.change(play.scene.asked)
-        until(lambda: play.scene.answers(play.scene.others[name]), f"{name} answers", 60)  # noqa: B023 - waited for here
+        until(lambda: answers(play.scene.others[name]), f"{name} answers", 60)  # noqa: B023 - waited for here
     play.scene.others.clear()
     play.scene.change(play.scene.asked)
     until(lambda: not play.scene.containers("front"), "the others are gone", 60)
