@@ -97,7 +97,7 @@ def _entry(world: World, service: Service, instance: Instance) -> Iterator[Entry
     place = _place(discovery, service, instance)
     if place is None:
         return
-    trouble = _trouble(instance, service, world.now) or _left_out(world, service, instance)
+    trouble = _trouble(instance, service, world.now) or _left_out(world, discovery, service, instance)
     yield Entry(
         name=discovery.name,
         id=f"{discovery.name}-{instance.id[:12]}",
@@ -131,12 +131,18 @@ def _trouble(instance: Instance, service: Service, now: datetime) -> str:
     return "is unhealthy" if instance.probe is Probe.UNHEALTHY else "is starting"
 
 
-def _left_out(world: World, service: Service, instance: Instance) -> str:
-    """Say why the gateway sends nothing to it, "" where it does, or has no say; its silence says nothing."""
-    gateway = world.observed.gateway
+def _left_out(world: World, discovery: Discovery, service: Service, instance: Instance) -> str:
+    """Say why the gateway sends nothing to it, "" where it does, or has no say.
+
+    It has none while it is silent. Nor has it, over clients that go to containers themselves, while it sends to nobody at
+    all: it was just started, and they need not suffer from that.
+    """
+    gateway, names = world.observed.gateway, {backend.name for backend in backends(service)}
     if gateway is None:
         return ""
-    known = (gateway.server(backend.name, server_name(instance.id)) for backend in backends(service))
+    if discovery.network and not any(standing(one) == SERVES for one in gateway.servers if one.backend in names):
+        return ""
+    known = (gateway.server(name, server_name(instance.id)) for name in sorted(names))
     return next((why for server in known if (why := standing(server)) != SERVES), "")
 
 

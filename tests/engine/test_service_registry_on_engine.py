@@ -32,7 +32,7 @@ services:
     expose: ["8080"]
     deploy: {{replicas: {replicas}}}
     healthcheck: {{test: [CMD, wget, -q, -O-, "http://127.0.0.1:8080/"], interval: 1s, timeout: 2s, retries: 1}}
-    x-discovery: {{tags: [web], address: "network:default"}}
+    x-discovery: {{tags: [web], address: "{address}"}}
 {ports}"""
 SECONDS = 60.0
 GATEWAY = "local/haproxy:2.6"
@@ -77,7 +77,8 @@ class Shop:
     def push(self, replicas: int) -> None:
         settings = f"api: v1\nname: {ENVIRONMENT}\ninterval: 1s\nstacks:\n  shop: {{path: shop}}\n"
         ports = f'    ports: ["127.0.0.1:{self.port}:8080"]\n    x-traffic: gateway\n' if self.port else ""
-        web = WEB.format(image="busybox:1.36", replicas=replicas, ports=ports, grace="20s" if ports else "2s")
+        address = "gateway" if ports else "network:default"
+        web = WEB.format(image="busybox:1.36", replicas=replicas, ports=ports, grace="20s" if ports else "2s", address=address)
         self.remote.push({"reconciler.yaml": settings, "shop/compose.yaml": web}, "change")
 
     def await_passing(self, *numbers: int) -> None:

@@ -12,6 +12,7 @@ from printed import KEY, NEW, NOW, OLD, desired_state, situation
 from reconciler.model.catalog import Entry
 from reconciler.model.history import History
 from reconciler.model.observed import Instance, ObservedState, Phase, Probe
+from reconciler.model.traffic import Admission, Check, ObservedServer, server_name
 from reconciler.plan import make_plan
 from reconciler.plan.assume import assume
 from reconciler.plan.discovery import leaving
@@ -192,3 +193,57 @@ def test_what_stops_while_it_starts_again_is_both_deregistered_and_registered() 
     plan = make_plan(desired_state(web(), OLD), observed, History(KEY, applied=OLD), desired_state(web(), OLD))
     assert [one.text for one in plan.announced] == ["register shop-web-1 once it is ready"]
     assert leaving(plan.actions) == {one.id for one in observed.instances}
+
+
+# --- behind the gateway ----------------------------------------------------------------------------------------------
+
+
+GATED = """
+services:
+  web:
+    image: web:1
+    healthcheck: {{test: check}}
+    ports: ["8088:8080"]
+    deploy: {{replicas: 2}}
+    x-discovery: {{address: '{address}'}}
+"""
+
+
+def gated(address: str, *servers: ObservedServer | None) -> list[str]:
+    """How the replicas stand whom the gateway knows as these servers; None: not at all."""
+    text = GATED.format(address=address)
+    observed = running(text)
+    assert observed.gateway
+    webs = sorted((one for one in observed.instances if one.name.startswith("shop-web")), key=lambda one: one.name)
+    known = tuple(
+        replace(server, name=server_name(one.id)) for one, server in zip(webs, servers, strict=True) if server is not None
+    )
+    entries = found(text, replace(observed, gateway=replace(observed.gateway, servers=known)))
+    return [f"{entry.standing} {entry.output}" for entry in entries]
+
+
+SERVING = ObservedServer("shop.web.8080", "", "10.0.0.1", 8080, 100, check=Check.UP)
+FRESH = replace(SERVING, weight=0, check=Check.PENDING)
+
+
+@pytest.mark.parametrize("address", ["gateway", "network:default"])
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (SERVING, "passing serves"),
+        (replace(SERVING, weight=1), "passing serves"),
+        (replace(SERVING, weight=0), "critical stands by"),
+        (replace(SERVING, admission=Admission.DRAIN), "critical drains"),
+        (replace(SERVING, admission=Admission.MAINT), "critical is out of use"),
+        (replace(SERVING, check=Check.DOWN, said="refused"), "critical is down: refused"),
+        (FRESH, "critical is being checked"),
+        (None, "critical is not known to the gateway yet"),
+    ],
+)
+def test_what_the_gateway_sends_to_passes(address: str, server: ObservedServer | None, said: str) -> None:
+    assert gated(address, SERVING, server) == ["passing serves", said]
+
+
+def test_a_gateway_that_sends_to_nobody_takes_nobody_from_those_who_go_to_containers_themselves() -> None:
+    assert gated("network:default", FRESH, None) == ["passing serves", "passing serves"]
+    assert gated("gateway", FRESH, None) == ["critical is being checked", "critical is not known to the gateway yet"]
