@@ -108,7 +108,10 @@ class Witness:
 
     def _may_stop(self, container: Container) -> None:
         server = server_name(container.id)
-        if not self.gateway.in_flight[server] or server not in {one.name for one in self.gateway.servers()}:
+        known = [one for one in self.gateway.servers() if one.name == server]
+        if any(one.admission is Admission.READY and one.weight for one in known):
+            raise Broken(f"{container.name} is stopped while it gets requests")
+        if not self.gateway.in_flight[server] or not known:
             return
         since = self.draining.get(server)
         if since is None or self.clock.now() - since < GRACE:

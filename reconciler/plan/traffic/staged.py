@@ -106,7 +106,7 @@ def _shift(world: World, view: ServiceView, progress: Progress) -> Course:
     if world.now < until and not progress.promoted:
         return Course(progress, waits=f"the pause of {step} is over", until=until)
     verdict, words = _verdict(world, view, progress)
-    progress = replace(progress, verdict=words and f"analysis {verdict} at {step}: {words}")
+    progress = replace(progress, verdict=words and f"{verdict} at {step}: {words}")
     if verdict is not Verdict.SUCCESSFUL and not progress.promoted:
         return _held_up(world, view, progress, verdict)
     if progress.step + 1 < len(steps):
@@ -120,7 +120,7 @@ def _keep(world: World, view: ServiceView, progress: Progress) -> Course:
     if not progress.promoted and not _steps(view.service):
         verdict, words = _verdict(world, view, progress)
         if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCESSFUL and world.now >= until):
-            return _held_up(world, view, replace(progress, verdict=f"analysis {verdict}: {words}"), verdict)
+            return _held_up(world, view, replace(progress, verdict=f"{verdict}: {words}"), verdict)
     if world.now < until and not progress.promoted:
         return Course(progress, waits="the old set has stood by long enough", until=until)
     return Course(_entered(world, view, progress, Stage.RETIRING))
@@ -157,16 +157,17 @@ def _counted(world: World, view: ServiceView, progress: Progress, members: Itera
 
 def _held_up(world: World, view: ServiceView, progress: Progress, verdict: Verdict) -> Course:
     """Return what becomes of a rollout that its analysis did not find good."""
+    said = f"analysis {progress.verdict}"
     if verdict is Verdict.FAILED:
-        return _failed(view, progress, progress.verdict)
+        return _failed(view, progress, said)
     if verdict is Verdict.INCONCLUSIVE:
-        return _paused(view, progress, progress.verdict)
+        return _paused(view, progress, said)
     errors = progress.errors + 1
     if errors == TRIES:
         return _failed(view, progress, f"{TRIES} analyses in a row found nothing out; the last one: {progress.verdict}")
     again = replace(_entered(world, view, progress, progress.stage, progress.step), errors=errors)
     until = _until(again, _patience(view.service, again))
-    return Course(again, waits=f"another analysis is due ({progress.verdict})", until=until)
+    return Course(again, waits=f"another analysis is due ({said})", until=until)
 
 
 def _patience(service: Service, progress: Progress) -> float:
