@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -89,6 +89,16 @@ class Draft:
         ids = {action.id for action in actions}
         self.actions = [action for action in self.actions if action.id not in ids]
 
+    def following(self, first: Action) -> tuple[Action, ...]:
+        """Return an action and everything that needs it."""
+        gone = {first.id}
+        found = [first]
+        for action in _in_order(self.actions):
+            if action.id not in gone and gone & set(action.needs):
+                gone.add(action.id)
+                found.append(action)
+        return tuple(found)
+
     def aside(self) -> Draft:
         """Return a draft for what is only thought through: it knows what this one has, and adds nothing to it."""
         return Draft(provides=dict(self.provides), lacking=dict(self.lacking), renewed=set(self.renewed), busy=self.busy)
@@ -118,3 +128,21 @@ class Chain:
     def last(self) -> str:
         """The id of the last step, "" before the first."""
         return self.needs[0] if self.needs else ""
+
+
+def _in_order(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield each action after what it needs: an action may have been told later what it needs."""
+    waiting = {action.id: action for action in actions}
+    done: set[str] = set()
+
+    def place(action: Action) -> Iterator[Action]:
+        if action.id in done:
+            return
+        done.add(action.id)
+        for need in action.needs:
+            if need in waiting:
+                yield from place(waiting[need])
+        yield action
+
+    for action in waiting.values():
+        yield from place(action)

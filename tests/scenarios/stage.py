@@ -204,6 +204,11 @@ class Stage:
         own = {"com.docker.compose.project": project, "com.docker.compose.service": name} if project else {}
         self.world.foreign_container(name, {f"{port.partition(':')[2]}/tcp": port.partition(":")[0] for port in ports}, own=own)
 
+    def do_gateway(self, what: str, why: str = "") -> None:
+        """`gateway refuses 'WHY'` to be loaded anew, is `silent`, or `answers` again, to whatever it is told."""
+        self.gateway.refuses = why
+        self.gateway.silent = what == "silent"
+
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def do_show(self) -> Iterator[str]:

@@ -6,7 +6,6 @@ put before it. Until then it is left out of the plan, with everything that needs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -59,14 +58,14 @@ def _ended_by(world: World, action: Action) -> Instance | None:
 def _lead_up_to(world: World, draft: Draft, instance: Instance, action: Action) -> None:
     first = _with_hooks(draft, action)
     if _is_unknown(world, instance):
-        draft.drop(_dependents(draft, first))
+        draft.drop(draft.following(first))
         draft.wait(action.group, f"stop {instance.name}", "the gateway answers", wake_at=world.now + GLANCE)
         return
     servers = servers_of(world.observed, instance.id)
     busy = [one for one in servers if not _is_idle(one)]
     deadline = _deadline(world, instance)
     if busy and (deadline is None or world.now < deadline):
-        draft.drop(_dependents(draft, first))
+        draft.drop(draft.following(first))
         _drain(world, draft, first, instance, busy, deadline)
         return
     gateway = target_of_gateway(world.observed) if servers else None
@@ -134,32 +133,3 @@ def _drain(
 
 def _prefix(server: ObservedServer) -> str:
     return f"traffic/{server.backend}/{server.name}"
-
-
-def _dependents(draft: Draft, first: Action) -> Iterable[Action]:
-    """Return an action and everything that needs it."""
-    gone = {first.id}
-    found = [first]
-    for action in _in_order(draft.actions):
-        if action.id not in gone and gone & set(action.needs):
-            gone.add(action.id)
-            found.append(action)
-    return found
-
-
-def _in_order(actions: Iterable[Action]) -> Iterator[Action]:
-    """Yield each action after what it needs: an action may have been told later what it needs."""
-    waiting = {action.id: action for action in actions}
-    done: set[str] = set()
-
-    def place(action: Action) -> Iterator[Action]:
-        if action.id in done:
-            return
-        done.add(action.id)
-        for need in action.needs:
-            if need in waiting:
-                yield from place(waiting[need])
-        yield action
-
-    for action in waiting.values():
-        yield from place(action)

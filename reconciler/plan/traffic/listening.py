@@ -7,8 +7,18 @@ from collections.abc import Iterable
 from reconciler.model.desired import GATEWAY_STACK, Service
 from reconciler.model.history import Backoff
 from reconciler.model.observed import Instance, Neighbour
-from reconciler.model.plan import Action, Blocked, LoadGateway, StageGateway, StartInstance, Verb
-from reconciler.model.traffic import Backend, Layer, Listener, Route, TrafficConfig
+from reconciler.model.plan import (
+    Action,
+    Blocked,
+    CreateInstance,
+    LoadGateway,
+    RemoveInstance,
+    StageGateway,
+    StartInstance,
+    StopInstance,
+    Verb,
+)
+from reconciler.model.traffic import Backend, Layer, Listener, ObservedGateway, Route, TrafficConfig
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
 from reconciler.plan.traffic.names import backend_name, backends, target_of_gateway
@@ -17,6 +27,9 @@ from reconciler.plan.work import held_ports, owner_of
 
 GROUP = f"{GATEWAY_STACK}/listeners"
 LOAD = f"{GROUP}/load"
+
+UPDATES = CreateInstance | StopInstance | RemoveInstance
+"""What an update of a service does to its containers."""
 
 
 def wanted_config(world: World, without: Iterable[str] = ()) -> TrafficConfig:
@@ -80,12 +93,16 @@ def listen(world: World, draft: Draft) -> None:
     """Load the gateway with what is wanted now; a port that a container still holds comes once that has let go of it."""
     gateway, held = world.observed.gateway, _held(world)
     _say_what_is_waited_for(world, draft, held)
-    if gateway is None or any(action.id == LOAD for action in draft.actions):
+    if gateway is None:
+        return
+    if any(action.id == LOAD for action in draft.actions):
+        _listen_first(world, draft, gateway, LOAD)
         return
     foreign = _taken(world)
     now = wanted_config(world, {**held, **foreign})
     if now.digest != gateway.running:
-        _load(world, draft, now, "the gateway does not run with this yet")
+        load = _load(world, draft, now, "the gateway does not run with this yet")
+        _listen_first(world, draft, gateway, load)
         return
     if now.digest != gateway.written:
         _load(world, draft, now, "the gateway would start with something else")
@@ -107,6 +124,30 @@ def _load(world: World, draft: Draft, config: TrafficConfig, fact: str, needs: I
         draft.wait(GROUP, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
         return ""
     return draft.act(LOAD, LoadGateway(target_of_gateway(world.observed), config), GROUP, reasons, needs)
+
+
+def _listen_first(world: World, draft: Draft, gateway: ObservedGateway, load: str) -> None:
+    """Update no service before the gateway has the new ports that it asks for: some process may hold one of them.
+
+    One whose old containers do not all run is updated nevertheless: nothing else brings it back.
+    """
+    for view in world.views.values():
+        new = [name for name in _names(view.service) if name not in gateway.listeners]
+        old = [slot.stale.instance for slot in view.slots if slot.stale]
+        if not new or not old or not all(one.running for one in old):
+            continue
+        for action in [one for one in draft.actions if one.group == view.service.id and isinstance(one.change, UPDATES)]:
+            if load:
+                draft.need(action.id, (load,))
+            else:
+                draft.drop(draft.following(action))
+        if not load:
+            draft.wait(view.service.id, "go on", f"the gateway listens at {', '.join(new)}")
+
+
+def _names(service: Service) -> list[str]:
+    entries = service.entrusted.entries if service.entrusted else ()
+    return [Listener(entry.address, entry.port).name for entry in entries]
 
 
 def holding(world: World, group: str) -> Backoff | None:
