@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.drivers.haproxy import statistics
 from reconciler.drivers.haproxy.render import certificate_files, digest_in, render, trial
@@ -188,6 +191,16 @@ def test_what_the_worker_says_is_read() -> None:
     assert (server.in_flight, server.queued, server.response_ms, server.said) == (3, 2, 17, "Layer7 check passed 200")
     assert worker.totals == {"any:80": {"sessions": 2, "bytes_in": 30}}
     assert (server.totals["sessions"], server.totals["5xx"], server.totals["connect_errors"]) == (40, 5, 7)
+
+
+@given(st.data())
+def test_an_answer_that_is_damaged_is_read_or_is_none(data: st.DataObject) -> None:
+    said = answer("UP", "L7OK")
+    begin, end = sorted((data.draw(st.integers(0, len(said))), data.draw(st.integers(0, len(said)))))
+    damaged = said[:begin] + data.draw(st.text("0az,# :\n-", max_size=20)) + said[end:]
+    for read in (statistics.worker, statistics.servers, statistics.processes):
+        with suppress(Unreachable):
+            read(damaged)
 
 
 def test_what_older_workers_have_in_flight_is_counted() -> None:

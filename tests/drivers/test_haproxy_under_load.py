@@ -18,7 +18,7 @@ from worlds import engine as person
 
 from reconciler.errors import Refused
 from reconciler.model.plan import LoadGateway, StageGateway
-from reconciler.model.traffic import Check, Listener, TrafficConfig
+from reconciler.model.traffic import Certificate, Check, Layer, Listener, TrafficConfig
 
 only_oldest = pytest.mark.parametrize("world", ["2.6"], indirect=True)
 """For what does not differ between versions and takes its time."""
@@ -68,6 +68,10 @@ def reload_thrice(world: HaproxyWorld, wanted: TrafficConfig) -> None:
 def refused_reload(world: HaproxyWorld, wanted: TrafficConfig) -> None:
     with pytest.raises(Refused):
         load(world, replace(wanted, listeners=(*wanted.listeners, Listener("", world.occupied()))))
+    rubbish = Certificate("rubbish", b"no certificate")
+    secured = Listener("", world.port(), Layer.L7, certificates=(rubbish.name,))
+    with pytest.raises(Refused, match=r"does not take the config.*rubbish"):
+        load(world, replace(wanted, listeners=(*wanted.listeners, secured), certificates=(rubbish,)))
 
 
 def replace_first(world: HaproxyWorld) -> None:

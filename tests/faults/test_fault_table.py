@@ -14,7 +14,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 PAGE = PROJECT / "reconciler/docs/reference/faults.md"
 TABLE: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("table.yaml").read_text())
-FAULTS = [*(f"F{number:02}" for number in range(1, 46)), "F55"]
+FAULTS = [f"F{number:02}" for number in range(1, 56) if number not in range(46, 52)]
 
 
 def test_the_table_names_tests_of_every_fault() -> None:
@@ -25,7 +25,7 @@ def test_the_table_names_tests_of_every_fault() -> None:
 def test_the_page_says_of_every_fault_what_happens() -> None:
     said = PAGE.read_text()
     rows = re.findall(r"^\| (F\d\d) \| (.+) \| (.+) \|$", said, re.MULTILINE)
-    assert [number for number, _, _ in rows] == FAULTS
+    assert sorted(number for number, _, _ in rows) == FAULTS
     assert f"{len(FAULTS)} of {len(FAULTS)} are survived" in said
 
 

@@ -38,6 +38,10 @@ _PROCESS = re.compile(r"^(\d+)\s+worker\b", re.MULTILINE)
 _FAILED = re.compile(r"^\d+\s+master\s+\d+ \[failed: (\d+)\]", re.MULTILINE)
 
 
+NO_STATISTICS = (KeyError, ValueError, AttributeError, csv.Error)
+"""What reading something else may end with: a column, a number or a whole row is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A process of the gateway that serves.
@@ -69,11 +73,18 @@ class Processes:
 
 def worker(said: str) -> Worker:
     """Read the answer to `show info;show stat;show servers state`. Raises Unreachable for what is none."""
+    try:
+        return _worker(said)
+    except NO_STATISTICS as rubbish:
+        raise _no_statistics() from rubbish
+
+
+def _worker(said: str) -> Worker:
     information, begun, rest = said.partition("# pxname,")
     table, _, states = rest.partition("\n\n")
     about = dict(line.partition(": ")[::2] for line in information.splitlines())
     if "Pid" not in about or not begun:
-        raise Unreachable("the gateway answered something that is no statistics of HAProxy")
+        raise _no_statistics()
     statistics, told = begun + table, _told(states)
     return Worker(
         pid=int(about["Pid"]),
@@ -86,8 +97,15 @@ def worker(said: str) -> Worker:
 
 
 def servers(said: str) -> tuple[ObservedServer, ...]:
-    """Read the answer to `show stat`; () from a worker that is gone by now."""
-    return tuple(_server(row) for row in _rows(said) if row["svname"] not in _NO_SERVERS)
+    """Read the answer to `show stat`; () from a worker that is gone by now. Raises Unreachable for what is none."""
+    try:
+        return tuple(_server(row) for row in _rows(said) if row["svname"] not in _NO_SERVERS)
+    except NO_STATISTICS as rubbish:
+        raise _no_statistics() from rubbish
+
+
+def _no_statistics() -> Unreachable:
+    return Unreachable("the gateway answered something that is no statistics of HAProxy")
 
 
 def processes(said: str) -> Processes:
