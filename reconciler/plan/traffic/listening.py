@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
-from reconciler.model.desired import GATEWAY_STACK, Service
+from reconciler.model.desired import GATEWAY_STACK, Entrusted, Service
 from reconciler.model.history import Backoff
 from reconciler.model.observed import Instance, Neighbour
 from reconciler.model.plan import (
@@ -18,12 +19,12 @@ from reconciler.model.plan import (
     StopInstance,
     Verb,
 )
-from reconciler.model.traffic import Backend, Layer, Listener, ObservedGateway, Route, TrafficConfig
+from reconciler.model.traffic import Backend, Layer, Listener, ObservedGateway, Route, TrafficConfig, server_name
 from reconciler.plan.draft import Draft
 from reconciler.plan.reasons import facts
 from reconciler.plan.traffic.names import backend_name, backends, target_of_gateway
 from reconciler.plan.view import World
-from reconciler.plan.work import held_ports, owner_of
+from reconciler.plan.work import fixed_ports, held_ports, owner_of
 
 GROUP = f"{GATEWAY_STACK}/listeners"
 LOAD = f"{GROUP}/load"
@@ -34,7 +35,7 @@ UPDATES = CreateInstance | StopInstance | RemoveInstance
 
 def wanted_config(world: World, without: Iterable[str] = ()) -> TrafficConfig:
     """Return what the gateway is to be loaded with for the services as they count now, but for some listeners, by name."""
-    services = [view.service for view in world.views.values() if view.service.entrusted]
+    services = [*_left_behind(world), *(view.service for view in world.views.values() if view.service.entrusted)]
     found: dict[tuple[str, int], Listener] = {}
     for service in services:
         _add_listeners(service, found)
@@ -46,6 +47,34 @@ def wanted_config(world: World, without: Iterable[str] = ()) -> TrafficConfig:
         if trust and trust.routing and trust.routing.certificate
     }
     return TrafficConfig(listeners, _all_backends(services), tuple(certificates[name] for name in sorted(certificates)))
+
+
+def _left_behind(world: World) -> list[Service]:
+    """Return services that Git no longer has and whose containers still run: they serve until somebody stops them.
+
+    A port that a container wants to hold itself they lose at once.
+    """
+    ids = {place.service_id for place, instance in world.fleet.orphans if instance.running} - world.views.keys()
+    stacks = world.previous.stacks if world.previous and ids else ()
+    wanted = {port for view in world.views.values() for port in fixed_ports(view.service.container)} if stacks else set()
+    return [
+        replace(service, entrusted=_but(service.entrusted, wanted))
+        for stack in stacks
+        for service in stack.services
+        if service.id in ids and service.entrusted
+    ]
+
+
+def _but(trust: Entrusted, ports: Collection[str]) -> Entrusted:
+    return replace(trust, entries=tuple(entry for entry in trust.entries if f"{entry.port}/tcp" not in ports))
+
+
+def _is_served_unknown(world: World) -> bool:
+    """Say whether the gateway sends to what Git no longer has, and nobody remembers how."""
+    gateway = world.observed.gateway
+    if gateway is None or world.previous is not None:
+        return False
+    return any(instance.running and gateway.sends_to(server_name(instance.id)) for _, instance in world.fleet.orphans)
 
 
 def _all_backends(services: Iterable[Service]) -> tuple[Backend, ...]:
@@ -61,8 +90,10 @@ def _add_listeners(service: Service, found: dict[tuple[str, int], Listener]) -> 
         if routing is None or routing.target != entry.target:
             found[place] = Listener(*place, Layer.L4, backend)
             continue
-        known = found.get(place)
-        routes = (*(known.routes if known else ()), Route(routing.host, routing.path, backend))
+        known, own = found.get(place), Route(routing.host, routing.path, backend)
+        # Of two with the same requests the later one has them: the other is no longer in Git.
+        others = (one for one in (known.routes if known else ()) if _precise(one) != _precise(own))
+        routes = (*others, own)
         names = {*(known.certificates if known else ()), *([routing.certificate.name] if routing.certificate else [])}
         found[place] = Listener(*place, Layer.L7, "", tuple(sorted(routes, key=_precise)), tuple(sorted(names)))
 
@@ -120,6 +151,9 @@ def _load(world: World, draft: Draft, config: TrafficConfig, fact: str, needs: I
         draft.wait(GROUP, "go on", "what is in flight has ended")
         return ""
     draft.group(GROUP, GATEWAY_STACK, "listeners", Verb.UPDATE, f"listen on {names}", reasons)
+    if _is_served_unknown(world):
+        draft.wait(GROUP, f"listen on {names}", "what Git no longer has is stopped")
+        return ""
     if backoff := holding(world, GROUP):
         draft.wait(GROUP, "try again", f"back-off: {backoff.why}", wake_at=backoff.next)
         return ""
