@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from waiting import free_port, until
 from benchmarks.composed import COMPOSED, composed
 from benchmarks.places import Place
 from benchmarks.repositories import IMAGE
-from benchmarks.scene import NEW, OLD, Scene, Web, answers, clients, during, stage
+from benchmarks.scene import DEADLINE_SECONDS, NEW, OLD, Scene, Web, answers, clients, during, stage
 
 FULL, SMALL = 5_000, 600
 PER_SECOND = 80.0
@@ -164,16 +163,16 @@ def _upgraded(play: Play) -> str:
 
 
 def _killed(play: Play) -> str:
-    play.scene.ask(replace(play.scene.asked, version=2))
-    kills = 0
-    while len(play.scene.runs(1)) or not play.scene.runs(2):
-        time.sleep(1.5)
-        play.scene.kill()
+    """Kill it as soon as it has changed something, again and again."""
+    scene, kills = play.scene, 0
+    scene.ask(replace(scene.asked, version=2))
+    while scene.runs(1) or not scene.runs(2):
+        before = scene.serving()
+        until(lambda: scene.serving() != before, scene.told, DEADLINE_SECONDS)  # noqa: B023 - waited for here
+        scene.kill()
         kills += 1
-        play.scene.begin()
-        # Each one gets a little further than the one before.
-        time.sleep(kills)
-    play.scene.settle(play.scene.asked)
+        scene.begin()
+    scene.settle(scene.asked)
     return f"killed {kills} times"
 
 
