@@ -222,13 +222,13 @@ def _name_of(row: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def stage(place: Place, web: Web, *, private: PrivateEngine | None = None, gateway: str = OLD) -> Iterator[Scene]:
-    """Have a service that serves behind a gateway for the block."""
+def stage(place: Place, web: Web, *words: str, private: PrivateEngine | None = None) -> Iterator[Scene]:
+    """Have a service that serves behind a gateway for the block; the words are further options of the resident."""
     place.root.mkdir(parents=True, exist_ok=True)
-    scene = Scene(place, private, gateway)
+    scene = Scene(place, private)
     try:
         scene.ask(web)
-        scene.begin()
+        scene.begin(*words)
         scene.settle(web)
         until(scene.answers, lambda: f"nobody answers\n{scene.told()}", DEADLINE_SECONDS)
         yield scene
