@@ -25,7 +25,16 @@ from reconciler.load.scalars import render
 from reconciler.load.schedule import parse_schedule
 from reconciler.load.service import build_service
 from reconciler.load.strict import Strictness, check_strictly
-from reconciler.model.desired import Entrusted, Heal, Service, Stack, SyncMode, Volume
+from reconciler.model.desired import (
+    Entrusted,
+    FailureAction,
+    Heal,
+    Service,
+    Stack,
+    SyncMode,
+    UpdateConfig,
+    Volume,
+)
 from reconciler.model.policy import Policy
 from reconciler.model.schedule import Window, WindowKind
 from reconciler.ports import Files
@@ -227,12 +236,19 @@ def _with_extensions(service: Service, reading: Reading) -> Service:
     return replace(
         service,
         extensions=extensions,
+        update=_update(service, extensions.get("x-rollout", {})),
         not_acted_on=not_acted_on(extensions),
         discovery=discovery_of(service, reading.part.services[service.name], extensions.get("x-discovery")),
         wave=extensions.get("x-sync", {}).get("wave", 0),
         heal_own=Heal(own["heal"]) if "heal" in own else None,
         ignore=tuple(own.get("ignore") or reading.setting("ignore", ())),
     )
+
+
+def _update(service: Service, rollout: Mapping[str, Any]) -> UpdateConfig:
+    """`on_failure: pause` is said of whole sets, and of single replicas."""
+    pauses = rollout.get("on_failure") == "pause"
+    return replace(service.update, failure_action=FailureAction.PAUSE) if pauses else service.update
 
 
 def _window(name: str, declared: DeclaredWindow) -> Window:

@@ -30,6 +30,13 @@ def test_one_compose_file_without_a_name_takes_the_name_of_its_place() -> None:
     assert (desired.environment.name, desired.stacks[0].name, desired.stacks[0].project) == ("myshop",) * 3
 
 
+@pytest.mark.parametrize(("on_failure", "action"), [("pause", "pause"), ("rollback", "rollback"), ("revert", "rollback")])
+def test_a_rollout_that_pauses_on_failure_pauses_for_single_replicas_too(on_failure: str, action: str) -> None:
+    compose = f"services: {{web: {{image: web:1, x-rollout: {{on_failure: {on_failure}}}}}}}"
+    (stack,) = loaded({"compose.yaml": compose}, LoadSettings("shop")).stacks
+    assert stack.services[0].update.failure_action == action
+
+
 def test_nothing_to_deploy_is_an_error_never_an_empty_state() -> None:
     assert told({"README": "hello"}) == ["R105 . | there is neither reconciler.yaml nor a compose file"]
     files = {"reconciler.yaml": environment("auto"), "README": "hello"}

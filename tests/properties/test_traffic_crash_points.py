@@ -68,6 +68,13 @@ STORIES = (
         forgotten=to("blue-green"),
     ),
     Story(
+        "aborted while the old set stands by, and nothing falls back",
+        of("paused"),
+        (Push(to("paused")), "settle 3s", "rollout abort shop/web"),
+        of("paused"),
+        forgotten=to("paused"),
+    ),
+    Story(
         "canary, overtaken",
         of("canary"),
         (Push(to("canary", "sick:1")), "settle 1s", Push(to("canary"))),

@@ -21,9 +21,10 @@ STRATEGIES = {
     "rolling": "{strategy: rolling, timeout: 40s}",
     "blue-green": "{strategy: blue-green, blue_green: {keep_old: 4s}, timeout: 40s}",
     "canary": "{strategy: canary, canary: {steps: [{weight: 20, pause: 2s}, {weight: 60, pause: 2s}]}, timeout: 40s}",
+    "paused": "{strategy: blue-green, on_failure: pause, blue_green: {keep_old: 6s}, timeout: 40s}",
     "recreate": "{strategy: recreate, timeout: 40s}",
 }
-OVERLAPPING = ("rolling", "blue-green", "canary")
+OVERLAPPING = ("rolling", "blue-green", "canary", "paused")
 PORTS = {"api": 8081, "web": 8080}
 GATEWAY = "reconciler-gateway-shop"
 

@@ -32,7 +32,7 @@ AGAIN_SECONDS = 10.0
 def advance(world: World, view: ServiceView) -> Course | None:
     """Return how far a service's rollout is; None when there is none under way."""
     progress = under_way(world, view)
-    if progress is None or view.held:
+    if progress is None:
         return None
     word = world.history.words.get(view.service.id)
     if word is None or word == progress.heard:
@@ -52,6 +52,8 @@ def advance(world: World, view: ServiceView) -> Course | None:
 
 def under_way(world: World, view: ServiceView) -> Progress | None:
     """Return how far a service's rollout was; None when there is none under way."""
+    if view.held:
+        return None  # It has failed: the old containers come back, and nothing is shared.
     stale = [slot.stale.instance for slot in view.slots if slot.stale]
     if not stale or any(one.name.endswith(TEMPORARY) for one in stale):
         return None  # What has a temporary name did not take over, or is given its final one first.
