@@ -54,7 +54,7 @@ def network(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the comparable part of a network; a subnet that the engine chose is not in it."""
     fields = {name: document[name] for name in ("Driver", "EnableIPv6", "Internal", "Attachable", "Options", "IPAM")}
     fields["Labels"] = _labels(document["Labels"])
-    if "172.31." not in json.dumps(fields["IPAM"]):
+    if "10.237.31." not in json.dumps(fields["IPAM"]):
         del fields["IPAM"]
     return dict(_without_empty(fields))
 
