@@ -113,6 +113,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "suspend": ("--all --for 1m",),
     "resume": ("--all",),
     "rollback": ("shop/app --source repository --reason none",),
+    "rollout": ("status --source repository", "pause shop/app --source repository --reason none"),
     "scale": ("shop/app=2 --source repository",),
     "adopt": ("--source repository",),
     "health": ("--listen 127.0.0.1:1",),

@@ -27,6 +27,7 @@ from reconciler.model.plan import (
     ConnectNetwork,
     DeliverFiles,
     DisconnectNetwork,
+    EngineChange,
     FillVolume,
     HandOver,
     PullImage,
@@ -85,7 +86,7 @@ def test_every_change_and_every_look_goes_through_it_and_every_rule_is_used(
     # Of what another process made the engine is asked whose it is.
     _take_down(world, do, connect(f"tcp://{proxied}"))
     _pull(world.runtime, do)
-    assert do.made == set(get_args(Change)), "every kind of change was made"
+    assert do.made == set(get_args(EngineChange)), "every kind of change of the engine was made"
     assert set(recorder.endpoints) == _allowed()
 
 
