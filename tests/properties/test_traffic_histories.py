@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from traffic_asked import History, histories
 from traffic_playing import play
 
-HISTORIES = int(os.environ.get("RECONCILER_HISTORIES", "800")) // 20
+HISTORIES = int(os.environ.get("RECONCILER_HISTORIES", "500")) // 20
 
 quietly = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=HISTORIES)
 
