@@ -316,8 +316,8 @@ class Reconciler:
     def _sample(self, observed: ObservedState) -> None:
         """Keep what the gateway has counted, for whoever asks for its course later."""
         now = self.world.clock.monotonic()
-        found = samples(observed)
-        if found and (self.sampled is None or now - self.sampled >= SAMPLE_SECONDS):
+        is_due = self.sampled is None or now - self.sampled >= SAMPLE_SECONDS
+        if is_due and (found := samples(observed)):
             self.sampled = now
             self.recollection.sample(found)
 
