@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -92,12 +92,9 @@ class Draft:
     def following(self, first: Action) -> tuple[Action, ...]:
         """Return an action and everything that needs it."""
         gone = {first.id}
-        found = [first]
-        for action in _in_order(self.actions):
-            if action.id not in gone and gone & set(action.needs):
-                gone.add(action.id)
-                found.append(action)
-        return tuple(found)
+        while more := {one.id for one in self.actions if one.id not in gone and not gone.isdisjoint(one.needs)}:
+            gone |= more
+        return tuple(one for one in self.actions if one.id in gone)
 
     def aside(self) -> Draft:
         """Return a draft for what is only thought through: it knows what this one has, and adds nothing to it."""
@@ -128,21 +125,3 @@ class Chain:
     def last(self) -> str:
         """The id of the last step, "" before the first."""
         return self.needs[0] if self.needs else ""
-
-
-def _in_order(actions: Iterable[Action]) -> Iterator[Action]:
-    """Yield each action after what it needs: an action may have been told later what it needs."""
-    waiting = {action.id: action for action in actions}
-    done: set[str] = set()
-
-    def place(action: Action) -> Iterator[Action]:
-        if action.id in done:
-            return
-        done.add(action.id)
-        for need in action.needs:
-            if need in waiting:
-                yield from place(waiting[need])
-        yield action
-
-    for action in waiting.values():
-        yield from place(action)
